@@ -1,0 +1,13 @@
+//! Brine: plain immutable data as bytes, byte for byte what stock RPyC writes.
+//!
+//! [`Writer`] turns scalars and sequence headers into bytes; a [`World`](crate::World) drives it from its own objects.
+//! [`Reader`] is the checked cursor underneath everything that decodes, [`read`] builds a world's objects from bytes,
+//! and [`skip`] walks a value without building it.
+
+mod reader;
+mod tags;
+mod writer;
+
+pub(crate) use reader::Token;
+pub use reader::{DecodeError, Reader, read, skip};
+pub use writer::{EncodeError, Writer};

@@ -1,0 +1,362 @@
+use super::tags;
+use crate::limits::Limits;
+use crate::world::World;
+
+/// What was wrong with bytes from the peer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes end inside a value.
+    #[error("the message ends inside a value")]
+    UnexpectedEnd,
+    /// Bytes are left over after the last value.
+    #[error("{0} bytes follow the end of the message")]
+    TrailingBytes(usize),
+    /// A byte that starts no value.
+    #[error("0x{0:02x} is not the tag of a value")]
+    UnknownTag(u8),
+    /// A value of another kind was due here.
+    #[error("{expected} was expected")]
+    Expected {
+        /// What was due.
+        expected: &'static str,
+    },
+    /// Nested deeper than the limit.
+    #[error("the value is nested more than {max} levels deep (limit max_depth)")]
+    TooDeep {
+        /// The limit in force.
+        max: usize,
+    },
+    /// Text that is not a canonical decimal integer.
+    #[error("an integer is not canonical decimal text")]
+    BadInt,
+    /// More digits than the limit.
+    #[error("an integer has {digits} digits, more than {max} (limit max_int_digits)")]
+    IntTooLong {
+        /// Digits of the integer.
+        digits: usize,
+        /// The limit in force.
+        max: usize,
+    },
+    /// A str whose bytes are not UTF-8.
+    #[error("a str is not valid UTF-8")]
+    BadUtf8,
+    /// A number that must fit 64 bits does not.
+    #[error("{0} does not fit 64 bits")]
+    OutOfRange(&'static str),
+    /// Decoding would cost more memory than the limit.
+    #[error("decoding the message would take more than {max} bytes beyond its own (limit max_decoded)")]
+    OverBudget {
+        /// The limit in force.
+        max: usize,
+    },
+    /// A boxing label other than 1 to 4.
+    #[error("{0} is not a boxing label")]
+    BadLabel(i64),
+}
+
+/// A checked cursor over brine.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    max_depth: usize,
+    max_int_digits: usize,
+    budget: usize,
+    max_decoded: usize,
+}
+
+/// One value or the head of a sequence, as [`Reader::next`] meets it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Token<'a> {
+    None,
+    NotImplemented,
+    Ellipsis,
+    Bool(bool),
+    Int(i64),
+    /// Decimal text of an integer that does not fit an `i64`.
+    BigInt(&'a str),
+    Float(f64),
+    Complex(f64, f64),
+    Bytes(&'a [u8]),
+    Str(&'a str),
+    /// As many values follow.
+    Tuple(usize),
+    /// As many values follow.
+    Frozenset(usize),
+    /// Three values follow.
+    Slice,
+}
+
+/// What a value costs in memory at least, whatever object world it becomes part of.
+const VALUE_COST: usize = 32;
+/// What each place in a tuple or frozenset costs beside the value in it.
+const SLOT_COST: usize = 8;
+const FROZENSET_SLOT_COST: usize = 64;
+
+impl<'a> Reader<'a> {
+    /// A cursor at the start of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], limits: &Limits) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            depth: 0,
+            max_depth: limits.depth(),
+            max_int_digits: limits.max_int_digits,
+            budget: limits.max_decoded.saturating_add(bytes.len()),
+            max_decoded: limits.max_decoded,
+        }
+    }
+
+    /// Bytes consumed so far.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// [`DecodeError::TrailingBytes`] if something is.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.bytes.len() - self.at {
+            0 => Ok(()),
+            left => Err(DecodeError::TrailingBytes(left)),
+        }
+    }
+
+    /// Reads an int that must fit an `i64`. `what` names it in the error.
+    ///
+    /// # Errors
+    /// If the next value is something else.
+    pub fn int(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+        match self.next()? {
+            Token::Int(value) => Ok(value),
+            Token::BigInt(_) => Err(DecodeError::OutOfRange(what)),
+            _ => Err(DecodeError::Expected { expected: what }),
+        }
+    }
+
+    /// Reads a str. `what` names it in the error.
+    ///
+    /// # Errors
+    /// If the next value is something else or not UTF-8.
+    pub fn str(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
+        match self.next()? {
+            Token::Str(value) => Ok(value),
+            _ => Err(DecodeError::Expected { expected: what }),
+        }
+    }
+
+    /// Reads the head of a tuple and returns its length; its items follow. `what` names it in the error.
+    ///
+    /// # Errors
+    /// If the next value is not a tuple.
+    pub fn tuple(&mut self, what: &'static str) -> Result<usize, DecodeError> {
+        match self.next()? {
+            Token::Tuple(len) => Ok(len),
+            _ => Err(DecodeError::Expected { expected: what }),
+        }
+    }
+
+    /// Enters a sequence whose head was read, so that nesting is bounded; [`leave`](Self::leave) when its items are read.
+    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
+        if self.depth >= self.max_depth {
+            return Err(DecodeError::TooDeep { max: self.max_depth });
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// The bytes from `start` to the cursor.
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
+        &self.bytes[start..self.at]
+    }
+
+    pub(crate) fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Reads one scalar, or the head of a sequence whose items follow.
+    pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeError> {
+        let tag = self.byte()?;
+        if (tags::SMALL_FIRST..=tags::SMALL_LAST).contains(&tag) {
+            return Ok(Token::Int(i64::from(tag) - tags::SMALL_BIAS));
+        }
+        self.charge(VALUE_COST)?;
+        Ok(match tag {
+            tags::NONE => Token::None,
+            tags::NOT_IMPLEMENTED => Token::NotImplemented,
+            tags::ELLIPSIS => Token::Ellipsis,
+            tags::TRUE => Token::Bool(true),
+            tags::FALSE => Token::Bool(false),
+            tags::BYTES_0 | tags::BYTES_1..=tags::BYTES_4 | tags::BYTES_L1 | tags::BYTES_L4 => {
+                Token::Bytes(self.byte_string(tag)?)
+            }
+            tags::STR => {
+                let tag = self.byte()?;
+                let bytes = self.byte_string(tag)?;
+                Token::Str(std::str::from_utf8(bytes).map_err(|_| DecodeError::BadUtf8)?)
+            }
+            tags::TUPLE_0 | tags::TUPLE_1..=tags::TUPLE_4 | tags::TUPLE_L1 | tags::TUPLE_L4 => {
+                Token::Tuple(self.count(tag, SLOT_COST)?)
+            }
+            tags::FROZENSET => {
+                let tag = self.byte()?;
+                Token::Frozenset(self.count(tag, FROZENSET_SLOT_COST)?)
+            }
+            tags::SLICE => {
+                let tag = self.byte()?;
+                if self.count(tag, SLOT_COST)? != 3 {
+                    return Err(DecodeError::Expected { expected: "a slice of three values" });
+                }
+                Token::Slice
+            }
+            tags::INT_L1 => {
+                let len = usize::from(self.byte()?);
+                self.integer(len)?
+            }
+            tags::INT_L4 => {
+                let len = self.u32()?;
+                self.integer(len)?
+            }
+            tags::FLOAT => Token::Float(self.f64()?),
+            tags::COMPLEX => Token::Complex(self.f64()?, self.f64()?),
+            other => return Err(DecodeError::UnknownTag(other)),
+        })
+    }
+
+    fn byte_string(&mut self, tag: u8) -> Result<&'a [u8], DecodeError> {
+        let len = match tag {
+            tags::BYTES_0 => 0,
+            tags::BYTES_1..=tags::BYTES_4 => usize::from(tag - tags::BYTES_1) + 1,
+            tags::BYTES_L1 => usize::from(self.byte()?),
+            tags::BYTES_L4 => self.u32()?,
+            _ => return Err(DecodeError::Expected { expected: "a byte string" }),
+        };
+        self.take(len)
+    }
+
+    fn count(&mut self, tag: u8, slot_cost: usize) -> Result<usize, DecodeError> {
+        let count = match tag {
+            tags::TUPLE_0 => 0,
+            tags::TUPLE_1..=tags::TUPLE_4 => usize::from(tag - tags::TUPLE_1) + 1,
+            tags::TUPLE_L1 => usize::from(self.byte()?),
+            tags::TUPLE_L4 => self.u32()?,
+            _ => return Err(DecodeError::Expected { expected: "a tuple" }),
+        };
+        // Every item takes at least a byte: a claim that cannot be true is refused before anything is reserved for it.
+        if count > self.bytes.len() - self.at {
+            return Err(DecodeError::UnexpectedEnd);
+        }
+        self.charge(count.saturating_mul(slot_cost))?;
+        Ok(count)
+    }
+
+    fn integer(&mut self, len: usize) -> Result<Token<'a>, DecodeError> {
+        let text = self.take(len)?;
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if digits.len() > self.max_int_digits {
+            return Err(DecodeError::IntTooLong { digits: digits.len(), max: self.max_int_digits });
+        }
+        let canonical = match digits {
+            [] => false,
+            [b'0'] => text.len() == 1,
+            [b'0', ..] => false,
+            _ => digits.iter().all(u8::is_ascii_digit),
+        };
+        let text = std::str::from_utf8(text).ok().filter(|_| canonical).ok_or(DecodeError::BadInt)?;
+        Ok(text.parse().map_or(Token::BigInt(text), Token::Int))
+    }
+
+    fn f64(&mut self) -> Result<f64, DecodeError> {
+        let bytes = self.take(8)?;
+        Ok(f64::from_be_bytes(bytes.try_into().map_err(|_| DecodeError::UnexpectedEnd)?))
+    }
+
+    fn u32(&mut self) -> Result<usize, DecodeError> {
+        let bytes = self.take(4)?;
+        let value = u32::from_be_bytes(bytes.try_into().map_err(|_| DecodeError::UnexpectedEnd)?);
+        usize::try_from(value).map_err(|_| DecodeError::OutOfRange("a length"))
+    }
+
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        let byte = *self.bytes.get(self.at).ok_or(DecodeError::UnexpectedEnd)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let bytes = self.bytes[self.at..].get(..len).ok_or(DecodeError::UnexpectedEnd)?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn charge(&mut self, cost: usize) -> Result<(), DecodeError> {
+        self.budget =
+            self.budget.checked_sub(cost).ok_or(DecodeError::OverBudget { max: self.max_decoded })?;
+        Ok(())
+    }
+}
+
+/// Reads one value and builds it in `world`.
+///
+/// # Errors
+/// [`DecodeError`] (through the world's error type) for malformed bytes, and whatever the world finds wrong with a
+/// value: Python refuses lone surrogates, for example.
+pub fn read<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W::Error> {
+    Ok(match reader.next()? {
+        Token::None => world.none(),
+        Token::NotImplemented => world.not_implemented(),
+        Token::Ellipsis => world.ellipsis(),
+        Token::Bool(value) => world.bool(value),
+        Token::Int(value) => world.int(value),
+        Token::BigInt(text) => world.big_int(text)?,
+        Token::Float(value) => world.float(value),
+        Token::Complex(real, imag) => world.complex(real, imag),
+        Token::Bytes(value) => world.bytes(value)?,
+        Token::Str(value) => world.str(value)?,
+        Token::Tuple(len) => world.tuple(read_items(world, reader, len)?)?,
+        Token::Frozenset(len) => world.frozenset(read_items(world, reader, len)?)?,
+        Token::Slice => {
+            reader.enter()?;
+            let (start, stop, step) = (read(world, reader)?, read(world, reader)?, read(world, reader)?);
+            reader.leave();
+            world.slice(start, stop, step)?
+        }
+    })
+}
+
+fn read_items<W: World>(world: &W, reader: &mut Reader<'_>, len: usize) -> Result<Vec<W::Object>, W::Error> {
+    reader.enter()?;
+    let mut items = Vec::with_capacity(len);
+    for _ in 0..len {
+        items.push(read(world, reader)?);
+    }
+    reader.leave();
+    Ok(items)
+}
+
+/// Walks over one value without building it, checking it as [`read`] would.
+///
+/// # Errors
+/// [`DecodeError`] for malformed bytes.
+pub fn skip(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let items = match reader.next()? {
+        Token::Tuple(len) | Token::Frozenset(len) => len,
+        Token::Slice => 3,
+        _ => return Ok(()),
+    };
+    reader.enter()?;
+    for _ in 0..items {
+        skip(reader)?;
+    }
+    reader.leave();
+    Ok(())
+}

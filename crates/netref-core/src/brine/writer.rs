@@ -1,0 +1,230 @@
+use super::tags;
+use crate::limits::Limits;
+
+/// Why a value could not be written. The call that needed it fails; the connection is not touched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The value is nested deeper than the limit.
+    #[error("the value is nested more than {max} levels deep (limit max_depth)")]
+    TooDeep {
+        /// The limit in force.
+        max: usize,
+    },
+    /// An integer has more digits than the limit.
+    #[error("the integer has {digits} digits, more than {max} (limit max_int_digits)")]
+    IntTooLong {
+        /// Digits of the integer.
+        digits: usize,
+        /// The limit in force.
+        max: usize,
+    },
+    /// A string, a tuple or the whole message does not fit the wire's 32-bit lengths.
+    #[error("{what} is too large for the protocol: {size} does not fit 32 bits")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// Its size.
+        size: usize,
+    },
+}
+
+/// Writes brine to the end of a buffer.
+///
+/// Scalars are one call each. A tuple is [`begin_tuple`](Self::begin_tuple), its items, [`end`](Self::end); the same
+/// for frozensets and slices. The writer picks the shortest form, as stock's encoder does.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    out: &'b mut Vec<u8>,
+    depth: usize,
+    max_depth: usize,
+    max_int_digits: usize,
+}
+
+impl<'b> Writer<'b> {
+    /// A writer that appends to `out`.
+    pub fn new(out: &'b mut Vec<u8>, limits: &Limits) -> Self {
+        Self { out, depth: 0, max_depth: limits.depth(), max_int_digits: limits.max_int_digits }
+    }
+
+    /// Bytes in the buffer so far, including what was there before.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back everything written since the buffer was `position` long.
+    pub fn rewind(&mut self, position: usize) {
+        self.out.truncate(position);
+    }
+
+    /// Writes `None`.
+    pub fn none(&mut self) {
+        self.out.push(tags::NONE);
+    }
+
+    /// Writes `NotImplemented`.
+    pub fn not_implemented(&mut self) {
+        self.out.push(tags::NOT_IMPLEMENTED);
+    }
+
+    /// Writes `Ellipsis`.
+    pub fn ellipsis(&mut self) {
+        self.out.push(tags::ELLIPSIS);
+    }
+
+    /// Writes a bool.
+    pub fn bool(&mut self, value: bool) {
+        self.out.push(if value { tags::TRUE } else { tags::FALSE });
+    }
+
+    /// Writes an integer.
+    pub fn int(&mut self, value: i64) {
+        if (tags::SMALL_MIN..=tags::SMALL_MAX).contains(&value) {
+            self.out.push((value + tags::SMALL_BIAS) as u8);
+            return;
+        }
+        // At most 20 characters: sign and 19 digits.
+        let mut text = [0u8; 20];
+        let mut at = text.len();
+        let mut rest = value.unsigned_abs();
+        while rest > 0 {
+            at -= 1;
+            text[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        if value < 0 {
+            at -= 1;
+            text[at] = b'-';
+        }
+        self.out.push(tags::INT_L1);
+        self.out.push((text.len() - at) as u8);
+        self.out.extend_from_slice(&text[at..]);
+    }
+
+    /// Writes an integer of any size from its decimal text, for values that do not fit an `i64`.
+    ///
+    /// # Errors
+    /// [`EncodeError::IntTooLong`] past the limit on digits.
+    pub fn big_int(&mut self, decimal: &str) -> Result<(), EncodeError> {
+        let digits = decimal.len() - usize::from(decimal.starts_with('-'));
+        if digits > self.max_int_digits {
+            return Err(EncodeError::IntTooLong { digits, max: self.max_int_digits });
+        }
+        self.length("an integer", decimal.len(), tags::INT_L1, tags::INT_L4)?;
+        self.out.extend_from_slice(decimal.as_bytes());
+        Ok(())
+    }
+
+    /// Writes a float.
+    pub fn float(&mut self, value: f64) {
+        self.out.push(tags::FLOAT);
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Writes a complex number.
+    pub fn complex(&mut self, real: f64, imag: f64) {
+        self.out.push(tags::COMPLEX);
+        self.out.extend_from_slice(&real.to_be_bytes());
+        self.out.extend_from_slice(&imag.to_be_bytes());
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLarge`] at 4 GiB and more.
+    pub fn bytes(&mut self, value: &[u8]) -> Result<(), EncodeError> {
+        match value.len() {
+            0 => self.out.push(tags::BYTES_0),
+            len @ 1..=4 => self.out.push(tags::BYTES_1 + (len - 1) as u8),
+            len => self.length("a bytes or str value", len, tags::BYTES_L1, tags::BYTES_L4)?,
+        }
+        self.out.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Writes a str.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLarge`] at 4 GiB of UTF-8 and more.
+    pub fn str(&mut self, value: &str) -> Result<(), EncodeError> {
+        self.out.push(tags::STR);
+        self.bytes(value.as_bytes())
+    }
+
+    /// Opens a tuple of `len` items, which must follow; then call [`end`](Self::end).
+    ///
+    /// # Errors
+    /// [`EncodeError::TooDeep`] past the limit on nesting, [`EncodeError::TooLarge`] at 2³² items and more.
+    pub fn begin_tuple(&mut self, len: usize) -> Result<(), EncodeError> {
+        self.descend()?;
+        self.tuple_header(len)
+    }
+
+    /// Opens a frozenset of `len` items, which must follow; then call [`end`](Self::end).
+    ///
+    /// # Errors
+    /// As [`begin_tuple`](Self::begin_tuple).
+    pub fn begin_frozenset(&mut self, len: usize) -> Result<(), EncodeError> {
+        self.descend()?;
+        self.out.push(tags::FROZENSET);
+        self.tuple_header(len)
+    }
+
+    /// Opens a slice: its start, stop and step must follow; then call [`end`](Self::end).
+    ///
+    /// # Errors
+    /// [`EncodeError::TooDeep`] past the limit on nesting.
+    pub fn begin_slice(&mut self) -> Result<(), EncodeError> {
+        self.descend()?;
+        self.out.push(tags::SLICE);
+        self.tuple_header(3)
+    }
+
+    /// Closes the innermost open tuple, frozenset or slice.
+    pub fn end(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Writes bytes that are brine already.
+    pub(crate) fn raw(&mut self, brine: &[u8]) {
+        self.out.extend_from_slice(brine);
+    }
+
+    fn tuple_header(&mut self, len: usize) -> Result<(), EncodeError> {
+        match len {
+            0 => self.out.push(tags::TUPLE_0),
+            1..=4 => self.out.push(tags::TUPLE_1 + (len - 1) as u8),
+            _ => self.length("a tuple", len, tags::TUPLE_L1, tags::TUPLE_L4)?,
+        }
+        Ok(())
+    }
+
+    fn length(&mut self, what: &'static str, len: usize, short: u8, long: u8) -> Result<(), EncodeError> {
+        if let Ok(len) = u8::try_from(len) {
+            self.out.extend_from_slice(&[short, len]);
+        } else {
+            let size = u32::try_from(len).map_err(|_| EncodeError::TooLarge { what, size: len })?;
+            self.out.push(long);
+            self.out.extend_from_slice(&size.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    fn descend(&mut self) -> Result<(), EncodeError> {
+        if self.depth >= self.max_depth {
+            return Err(EncodeError::TooDeep { max: self.max_depth });
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// The depth reached, to be put back by [`set_depth`](Self::set_depth) after an attempt that was rewound.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(crate) fn set_depth(&mut self, depth: usize) {
+        self.depth = depth;
+    }
+}

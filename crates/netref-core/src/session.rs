@@ -1,0 +1,776 @@
+//! One connection's state.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::boxing::{self, ScanError};
+use crate::brine::{self, DecodeError};
+use crate::exception;
+use crate::extension::{Features, HELLO, Hello};
+use crate::frame::{Compression, FrameError};
+use crate::limits::Limits;
+use crate::message::{ClaimQueue, Dialect, Draft, Head, Inbound, Kind, Seq, read_head};
+use crate::refs::{Exports, ReleaseError, Releases};
+use crate::request::handlers;
+
+/// Small frames are joined until a piece of output is this long, so that one write carries many.
+const JOIN_OUTPUT: usize = 64 * 1024;
+
+/// One side of one connection: what is lent, what is awaited, what is to be written.
+///
+/// `O` is what the tables keep of an object ([`World::Shared`](crate::World::Shared)); `T` is the driver's own token for
+/// a call that awaits its reply.
+///
+/// # The driving contract
+///
+/// A session does nothing by itself. A driver keeps it behind one lock, holds that lock only around a single method, and
+/// never runs user code or blocks while it does.
+///
+/// 1. **Bytes in.** Put what arrives into a [`Deframer`](crate::frame::Deframer); pass each payload, in order, to
+///    [`accept`](Self::accept) and act on the [`Event`]. All bookkeeping that the message implies (references lent,
+///    given back, kept alive for a message not yet read) is done inside that call: whatever order the events are *worked
+///    on* in afterwards, the tables follow the order of the wire.
+/// 2. **Messages out.** [`start_request`](Self::start_request) or [`start_reply`](Self::start_reply) gives a draft; write
+///    into it without the lock (the world's [`refer`](crate::World::refer) takes it briefly to lend an object); then
+///    seal it and [`send_request`](Self::send_request) or [`send_reply`](Self::send_reply) it. If writing failed, or the
+///    message is not to be sent after all, call [`roll_back`](Self::roll_back): nothing has happened then.
+/// 3. **Bytes out.** After every call above, drain [`take_output`](Self::take_output) and write it in that order. Before
+///    sleeping, drain once more: references to give back join whatever is written next, or go out by themselves then.
+/// 4. **Garbage.** Objects that the peer let go of collect in [`take_garbage`](Self::take_garbage). Drop them after
+///    unlocking: their destructors are user code.
+/// 5. **The end.** On a [`ProtocolError`], an [`Event::Close`] once its reply is written, or a failed transport, call
+///    [`end`](Self::end) and complete every token it returns. That happens once; afterwards the session is inert.
+///
+/// There is no clock in here. A driver that gives up waiting calls [`abandon`](Self::abandon); the late reply is then
+/// read only to give back the references in it.
+#[derive(Debug)]
+pub struct Session<O, T> {
+    limits: Arc<Limits>,
+    dialect: Option<Dialect>,
+    compression: Compression,
+    offer: Offer,
+    peer: Option<Hello>,
+    features: Features,
+    exports: Exports<O>,
+    releases: Arc<Releases>,
+    pending: HashMap<Seq, Pending<T>>,
+    next_seq: Seq,
+    inflight: usize,
+    errors: u32,
+    output: VecDeque<Vec<u8>>,
+    queued: usize,
+    garbage: Vec<O>,
+    counters: Counters,
+    ended: bool,
+}
+
+/// How a session starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bounds on what the peer can make this side do.
+    pub limits: Limits,
+    /// The dialect to speak; `None` for an acceptor, which follows the peer's first message.
+    pub dialect: Option<Dialect>,
+    /// Whether outgoing frames are compressed.
+    pub compression: Compression,
+    /// What to offer the peer beyond stock RPyC.
+    pub features: Features,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            dialect: None,
+            compression: Compression::Auto,
+            features: Features::ALL,
+        }
+    }
+}
+
+/// What a session has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests sent, without DEL and HELLO: each is one round trip.
+    pub requests_sent: u64,
+    /// Requests received, without DEL, HELLO and PING.
+    pub requests_received: u64,
+    /// Replies and exceptions received for our requests.
+    pub replies_received: u64,
+    /// References of the peer's given back.
+    pub references_released: u64,
+}
+
+/// What a received message means for the driver.
+#[derive(Debug)]
+pub enum Event<O, T> {
+    /// A request to carry out and answer with the message's sequence number. Start them in the order they come.
+    Request(Inbound<O>),
+    /// The reply to a call of ours: a result or an exception, or the reason why it cannot be read.
+    Reply {
+        /// The driver's token for the call.
+        token: T,
+        /// The message.
+        message: Result<Inbound<O>, ScanError>,
+    },
+    /// The message was dealt with inside the session; there may be output.
+    Handled,
+    /// The peer ends the connection. Write the output, then [`Session::end`].
+    Close,
+}
+
+/// What the peer did that ends the connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Its frames are wrong or too large.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Its first message is none of RPyC's.
+    #[error("the peer does not speak RPyC: its first message starts with 0x{first_byte:02x}")]
+    NotRpyc {
+        /// First byte of the message.
+        first_byte: u8,
+    },
+    /// It speaks the other dialect.
+    #[error(
+        "the peer speaks the RPyC {} wire protocol, this side speaks {}; set `wire` to match",
+        version(*peer), version(peer.other())
+    )]
+    WrongDialect {
+        /// What the peer speaks.
+        peer: Dialect,
+    },
+    /// A message without a readable sequence number, so that nobody can be told.
+    #[error("malformed message: {0}")]
+    Malformed(#[from] DecodeError),
+    /// More malformed messages than the limit.
+    #[error("{count} malformed messages (limit protocol_errors), the last: {last}")]
+    TooManyErrors {
+        /// How many there were.
+        count: u32,
+        /// The last one.
+        last: DecodeError,
+    },
+}
+
+/// What is left when a session ends.
+#[derive(Debug)]
+pub struct Ended<O, T> {
+    /// Calls that will get no reply; complete each with the reason for the end.
+    pub tokens: Vec<T>,
+    /// Objects to drop, without any lock held.
+    pub garbage: Vec<O>,
+}
+
+#[derive(Debug)]
+enum Pending<T> {
+    Waiting(T),
+    Abandoned,
+    Hello,
+}
+
+#[derive(Debug)]
+enum Offer {
+    /// To be sent with the first request.
+    Due(Features),
+    /// Sent, or left to the peer, who started.
+    Made(Features),
+}
+
+impl<O: Clone, T> Session<O, T> {
+    /// A session at the start of its connection.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let Options { limits, dialect, compression, features } = options;
+        let offer = if dialect.is_some() && features != Features::NONE {
+            Offer::Due(features)
+        } else {
+            Offer::Made(features)
+        };
+        Self {
+            exports: Exports::new(limits.max_exported),
+            limits: Arc::new(limits),
+            dialect,
+            compression,
+            offer,
+            peer: None,
+            features: Features::NONE,
+            releases: Arc::default(),
+            pending: HashMap::new(),
+            next_seq: 0,
+            inflight: 0,
+            errors: 0,
+            output: VecDeque::new(),
+            queued: 0,
+            garbage: Vec::new(),
+            counters: Counters::default(),
+            ended: false,
+        }
+    }
+
+    // ---- messages out
+
+    /// Starts a request to `handler`. `parent` is the request of the peer that the caller is executing, if any; it is
+    /// sent if the peer understands it.
+    #[must_use]
+    pub fn start_request(&mut self, handler: i64, parent: Option<Seq>) -> Outgoing {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let parent = parent.filter(|_| self.features.chain);
+        let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
+        Outgoing { seq, parent, draft, compression: self.compression }
+    }
+
+    /// Starts the reply to the peer's request `seq`: a result, or an exception.
+    #[must_use]
+    pub fn start_reply(&self, seq: Seq, kind: ReplyKind) -> Outgoing {
+        let dialect = self.dialect.unwrap_or_default();
+        let draft = match kind {
+            ReplyKind::Result => Draft::reply(dialect, seq),
+            ReplyKind::Exception => Draft::exception(dialect, seq),
+        };
+        Outgoing { seq, parent: None, draft, compression: self.compression }
+    }
+
+    /// Queues a request; `token` comes back with the reply. After the [`end`](Self::end), gives the token back.
+    ///
+    /// # Errors
+    /// The token, if the session has ended.
+    pub fn send_request(&mut self, frame: Sealed, token: T) -> Result<(), T> {
+        if self.ended {
+            return Err(token);
+        }
+        if let Offer::Due(features) = self.offer {
+            self.offer = Offer::Made(features);
+            self.send_hello(features);
+        }
+        self.pending.insert(frame.seq, Pending::Waiting(token));
+        self.counters.requests_sent += 1;
+        self.queue(frame.bytes);
+        Ok(())
+    }
+
+    /// Queues the reply to a request that [`Event::Request`] handed out.
+    pub fn send_reply(&mut self, frame: Sealed) {
+        self.inflight = self.inflight.saturating_sub(1);
+        if !self.ended {
+            self.queue(frame.bytes);
+        }
+    }
+
+    /// Takes back what a message lent that will not be sent. The objects returned are to be dropped after unlocking.
+    #[must_use]
+    pub fn roll_back(&mut self, message: Outgoing) -> Vec<O> {
+        self.exports.roll_back(&message.draft.into_lent())
+    }
+
+    /// Forgets a call of ours. Its late reply will only be searched for references to give back.
+    pub fn abandon(&mut self, seq: Seq) -> Option<T> {
+        let pending = self.pending.get_mut(&seq)?;
+        match std::mem::replace(pending, Pending::Abandoned) {
+            Pending::Waiting(token) => Some(token),
+            other => {
+                *pending = other;
+                None
+            }
+        }
+    }
+
+    // ---- bytes out
+
+    /// The next bytes to write, with references to give back at their end.
+    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+        if !self.ended {
+            self.queue_releases();
+        }
+        let bytes = self.output.pop_front()?;
+        self.queued -= bytes.len();
+        Some(bytes)
+    }
+
+    /// Bytes that wait to be taken.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// True if there is something to write.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.queued > 0 || (!self.ended && !self.releases.is_empty())
+    }
+
+    // ---- bytes in
+
+    /// Takes one payload from the peer.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]: the connection cannot go on.
+    pub fn accept(&mut self, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+        let dialect = self.check_dialect(&payload)?;
+        // An empty frame carries nothing; stock ignores it too.
+        if payload.is_empty() {
+            return Ok(Event::Handled);
+        }
+        let head = read_head(dialect, &payload, &self.limits)?.0;
+        match head.kind {
+            Kind::Request => self.accept_request(head, payload),
+            Kind::Reply | Kind::Exception => self.accept_reply(head, payload),
+        }
+    }
+
+    // ---- tables and settings
+
+    /// What is lent to the peer.
+    pub fn exports(&mut self) -> &mut Exports<O> {
+        &mut self.exports
+    }
+
+    /// Where dying proxies put the references that they give back.
+    #[must_use]
+    pub fn releases(&self) -> &Arc<Releases> {
+        &self.releases
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// The dialect, once known.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// What a netref peer said about itself; `None` for a stock peer, or before it has answered.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Hello> {
+        self.peer.as_ref()
+    }
+
+    /// The extensions that both sides have.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// True while a call of ours awaits its reply.
+    #[must_use]
+    pub fn awaits_reply(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Requests of the peer that are not answered yet.
+    #[must_use]
+    pub fn inflight(&self) -> usize {
+        self.inflight
+    }
+
+    /// What the session has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Objects that the peer let go of. Drop them after unlocking.
+    #[must_use]
+    pub fn take_garbage(&mut self) -> Vec<O> {
+        std::mem::take(&mut self.garbage)
+    }
+
+    /// True after [`end`](Self::end).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the session. Output that was queued before can still be taken.
+    pub fn end(&mut self) -> Ended<O, T> {
+        if !self.ended {
+            self.queue_releases();
+        }
+        self.ended = true;
+        let tokens = self.pending.drain().filter_map(|(_, pending)| match pending {
+            Pending::Waiting(token) => Some(token),
+            Pending::Abandoned | Pending::Hello => None,
+        });
+        let tokens = tokens.collect();
+        let mut garbage = self.exports.clear();
+        garbage.append(&mut self.garbage);
+        Ended { tokens, garbage }
+    }
+
+    // ---- inside
+
+    fn check_dialect(&mut self, payload: &[u8]) -> Result<Dialect, ProtocolError> {
+        let Some(&first_byte) = payload.first() else { return Ok(self.dialect.unwrap_or_default()) };
+        let spoken = Dialect::detect(payload);
+        match (self.dialect, spoken) {
+            (None, None) => Err(ProtocolError::NotRpyc { first_byte }),
+            (None, Some(dialect)) => Ok(*self.dialect.insert(dialect)),
+            (Some(ours), Some(theirs)) if ours != theirs => Err(ProtocolError::WrongDialect { peer: theirs }),
+            (Some(ours), _) => Ok(ours),
+        }
+    }
+
+    fn accept_request(&mut self, head: Head, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+        match self.scan_request(&head, &payload) {
+            Ok(request) => self.dispatch(&head, payload, request),
+            Err(ScanError::Malformed(error)) => {
+                self.count_error(&error)?;
+                self.refuse(head.seq, class_of(&error), &error.to_string());
+                Ok(Event::Handled)
+            }
+            Err(error @ ScanError::UnknownReference { .. }) => {
+                self.refuse(head.seq, "KeyError", &error.to_string());
+                Ok(Event::Handled)
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        head: &Head,
+        payload: Vec<u8>,
+        request: Scanned<O>,
+    ) -> Result<Event<O, T>, ProtocolError> {
+        let Scanned { handler, body, parent, claims } = request;
+        match handler {
+            handlers::DEL => self.accept_release(head.seq, &payload, body),
+            handlers::CLOSE => {
+                self.answer_value(head.seq, &[NONE]);
+                return Ok(Event::Close);
+            }
+            HELLO => self.accept_hello(head.seq, &payload, body),
+            handlers::PING if self.echo(head.seq, &payload, body) => {}
+            _ if self.inflight >= self.limits.max_inflight => {
+                let max = self.limits.max_inflight;
+                let busy = format!("busy: {max} requests are unanswered already (limit max_inflight)");
+                self.refuse(head.seq, "RuntimeError", &busy);
+            }
+            _ => {
+                self.inflight += 1;
+                self.counters.requests_received += 1;
+                let Head { kind, seq, .. } = *head;
+                let limits = self.limits.clone();
+                return Ok(Event::Request(Inbound {
+                    kind,
+                    seq,
+                    handler,
+                    parent,
+                    payload,
+                    body,
+                    claims,
+                    limits,
+                }));
+            }
+        }
+        Ok(Event::Handled)
+    }
+
+    fn scan_request(&self, head: &Head, payload: &[u8]) -> Result<Scanned<O>, ScanError> {
+        const WHAT: &str = "a request (handler, args)";
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(head.body);
+        let parts = reader.tuple(WHAT)?;
+        if !(2..=3).contains(&parts) {
+            return Err(DecodeError::Expected { expected: WHAT }.into());
+        }
+        let handler = reader.int("a handler number")?;
+        let body = reader.position();
+        let mut claims = Vec::new();
+        let outcome = if handler == handlers::DEL {
+            // The table itself answers for a DEL; keeping its object alive for the message would defeat it.
+            boxing::read_release(&mut reader).map(drop).map_err(ScanError::from)
+        } else {
+            boxing::scan(&mut reader, &|pack| self.exports.get(pack).cloned(), &mut claims)
+        };
+        // From here on, whatever happens, references in the message are either used or given back.
+        let claims = ClaimQueue::new(claims, self.releases.clone());
+        outcome?;
+        let parent = if parts == 3 { Some(reader.int("the number of a parent request")?) } else { None };
+        reader.finish()?;
+        Ok(Scanned { handler, body, parent, claims })
+    }
+
+    fn accept_reply(&mut self, head: Head, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+        // A reply to nothing is not even looked at.
+        let Some(pending) = self.pending.remove(&head.seq) else { return Ok(Event::Handled) };
+        let message = self.scan_reply(head, payload);
+        if let Err(ScanError::Malformed(error)) = &message {
+            self.count_error(error)?;
+        }
+        match pending {
+            Pending::Waiting(token) => {
+                self.counters.replies_received += 1;
+                return Ok(Event::Reply { token, message });
+            }
+            Pending::Abandoned => {}
+            Pending::Hello => self.accept_hello_reply(message.ok()),
+        }
+        Ok(Event::Handled)
+    }
+
+    fn scan_reply(&self, head: Head, payload: Vec<u8>) -> Result<Inbound<O>, ScanError> {
+        let mut reader = brine::Reader::new(&payload, &self.limits);
+        reader.seek(head.body);
+        let mut claims = Vec::new();
+        let outcome = if head.kind == Kind::Reply {
+            boxing::scan(&mut reader, &|pack| self.exports.get(pack).cloned(), &mut claims)
+        } else {
+            brine::skip(&mut reader).map_err(ScanError::from)
+        };
+        let claims = ClaimQueue::new(claims, self.releases.clone());
+        outcome?;
+        reader.finish()?;
+        let Head { kind, seq, body } = head;
+        let limits = self.limits.clone();
+        Ok(Inbound { kind, seq, handler: 0, parent: None, payload, body, claims, limits })
+    }
+
+    fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        let outcome = match boxing::read_release(&mut reader) {
+            Ok((pack, count)) => self.exports.take_back(pack, count),
+            // `scan_request` has read the same bytes.
+            Err(_) => return,
+        };
+        match outcome {
+            Ok(object) => {
+                self.garbage.extend(object);
+                if !self.features.quiet_del {
+                    self.answer_value(seq, &[NONE]);
+                }
+            }
+            Err(error @ ReleaseError::BadCount(_)) => self.refuse(seq, "ValueError", &error.to_string()),
+            Err(error) => self.refuse(seq, "KeyError", &error.to_string()),
+        }
+    }
+
+    /// Answers a PING whose data is plain, without building it.
+    fn echo(&mut self, seq: Seq, payload: &[u8], body: usize) -> bool {
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        if !matches!(boxing::enter_single_value(&mut reader), Ok(true)) {
+            return false;
+        }
+        let start = reader.position();
+        if brine::skip(&mut reader).is_err() {
+            return false;
+        }
+        self.answer_value(seq, reader.since(start));
+        true
+    }
+
+    fn accept_hello(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        let hello = match boxing::enter_value(&mut reader) {
+            Ok(()) => Hello::read(&mut reader),
+            Err(error) => Err(error),
+        };
+        match hello {
+            Ok(hello) => {
+                let ours = self.offered();
+                self.features = ours.intersection(hello.features);
+                self.peer = Some(hello);
+                self.offer = Offer::Made(ours);
+                let mut answer = Vec::new();
+                let written = Hello::new(ours).write(&mut brine::Writer::new(&mut answer, &self.limits));
+                debug_assert!(written.is_ok(), "a HELLO is within every limit");
+                self.answer_value(seq, &answer);
+            }
+            Err(error) => self.refuse(seq, "ValueError", &error.to_string()),
+        }
+    }
+
+    fn accept_hello_reply(&mut self, message: Option<Inbound<O>>) {
+        let Some(message) = message.filter(|message| message.kind == Kind::Reply) else { return };
+        let mut reader = message.reader();
+        if boxing::enter_value(&mut reader).is_ok() {
+            if let Ok(hello) = Hello::read(&mut reader) {
+                self.features = self.offered().intersection(hello.features);
+                self.peer = Some(hello);
+            }
+        }
+    }
+
+    fn offered(&self) -> Features {
+        match self.offer {
+            Offer::Due(features) | Offer::Made(features) => features,
+        }
+    }
+
+    fn send_hello(&mut self, features: Features) {
+        let mut message = self.start_request(HELLO, None);
+        let mut brine = Vec::new();
+        let written = Hello::new(features).write(&mut brine::Writer::new(&mut brine, &self.limits));
+        let boxed = message.boxer(&self.limits).raw_value(&brine);
+        debug_assert!(written.is_ok() && boxed.is_ok(), "a HELLO is within every limit");
+        if let Ok(frame) = message.seal() {
+            self.pending.insert(frame.seq, Pending::Hello);
+            self.queue(frame.bytes);
+        }
+    }
+
+    fn answer_value(&mut self, seq: Seq, brine: &[u8]) {
+        let mut message = self.start_reply(seq, ReplyKind::Result);
+        let boxed = message.boxer(&self.limits).raw_value(brine);
+        debug_assert!(boxed.is_ok(), "what was read within the limits can be written within them");
+        if let Ok(frame) = message.seal() {
+            self.queue(frame.bytes);
+        }
+    }
+
+    fn refuse(&mut self, seq: Seq, class: &str, text: &str) {
+        let mut message = self.start_reply(seq, ReplyKind::Exception);
+        let written = exception::write_builtin(class, text, &mut message.boxer(&self.limits).out);
+        debug_assert!(written.is_ok(), "a refusal is within every limit");
+        if let Ok(frame) = message.seal() {
+            self.queue(frame.bytes);
+        }
+    }
+
+    fn queue_releases(&mut self) {
+        for (pack, count) in self.releases.take() {
+            let mut message = self.start_request(handlers::DEL, None);
+            let written = message.boxer(&self.limits).release(&pack, count);
+            debug_assert!(written.is_ok(), "a DEL is within every limit");
+            if let Ok(frame) = message.seal() {
+                self.counters.references_released += count;
+                self.queue(frame.bytes);
+            }
+        }
+    }
+
+    fn queue(&mut self, frame: Vec<u8>) {
+        self.queued += frame.len();
+        match self.output.back_mut() {
+            Some(last) if last.len() + frame.len() <= JOIN_OUTPUT => last.extend_from_slice(&frame),
+            _ => self.output.push_back(frame),
+        }
+    }
+
+    fn count_error(&mut self, error: &DecodeError) -> Result<(), ProtocolError> {
+        self.errors += 1;
+        if self.errors > self.limits.protocol_errors {
+            return Err(ProtocolError::TooManyErrors { count: self.errors, last: error.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Brine of `None`.
+const NONE: u8 = 0;
+
+/// Whether a request succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// It returned.
+    Result,
+    /// It raised.
+    Exception,
+}
+
+/// A message being written outside the session's lock.
+#[derive(Debug)]
+pub struct Outgoing {
+    seq: Seq,
+    parent: Option<Seq>,
+    draft: Draft,
+    compression: Compression,
+}
+
+impl Outgoing {
+    /// The message's sequence number.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Where arguments, a result or an exception are written.
+    pub fn boxer(&mut self, limits: &Limits) -> boxing::Boxer<'_> {
+        self.draft.boxer(limits)
+    }
+
+    /// Finishes the message, compressing it if that pays.
+    ///
+    /// # Errors
+    /// If it is 4 GiB or more. The message comes back, to be [rolled back](Session::roll_back).
+    pub fn seal(mut self) -> Result<Sealed, Unsendable> {
+        if let Some(parent) = self.parent {
+            self.draft.parent(parent);
+        }
+        match self.draft.check_size() {
+            Ok(()) => Ok(Sealed { seq: self.seq, bytes: self.draft.seal(self.compression) }),
+            Err(error) => Err(Unsendable { message: Box::new(self), error }),
+        }
+    }
+}
+
+/// A message that the wire cannot carry.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unsendable {
+    /// The message, to be [rolled back](Session::roll_back).
+    pub message: Box<Outgoing>,
+    /// Why.
+    pub error: brine::EncodeError,
+}
+
+/// A message ready to be sent.
+#[derive(Debug)]
+pub struct Sealed {
+    seq: Seq,
+    bytes: Vec<u8>,
+}
+
+impl Sealed {
+    /// The message's sequence number.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Length of the frame in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+struct Scanned<O> {
+    handler: i64,
+    body: usize,
+    parent: Option<Seq>,
+    claims: ClaimQueue<O>,
+}
+
+/// The built-in exception that tells a peer what was wrong with its message.
+fn class_of(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::TooDeep { .. } => "RecursionError",
+        DecodeError::OverBudget { .. } => "MemoryError",
+        _ => "ValueError",
+    }
+}
+
+fn version(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::V5 => "5 and older (\"v5\")",
+        Dialect::V6 => "6 (\"v6\")",
+    }
+}
+
+impl Dialect {
+    fn other(self) -> Self {
+        match self {
+            Self::V5 => Self::V6,
+            Self::V6 => Self::V5,
+        }
+    }
+}
