@@ -81,6 +81,18 @@ impl Boxer<'_> {
         Ok(())
     }
 
+    /// Writes an empty argument tuple.
+    ///
+    /// # Errors
+    /// None in practice: it is within every limit.
+    pub fn no_arguments(&mut self) -> Result<(), EncodeError> {
+        self.label(BY_VALUE)?;
+        self.out.begin_tuple(0)?;
+        self.out.end();
+        self.out.end();
+        Ok(())
+    }
+
     /// Writes a box whose value is brine that exists already.
     pub(crate) fn raw_value(&mut self, brine: &[u8]) -> Result<(), EncodeError> {
         self.label(BY_VALUE)?;

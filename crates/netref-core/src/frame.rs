@@ -216,7 +216,7 @@ impl Deframer {
     fn announced(&self) -> Option<usize> {
         let header = self.buffer[self.start..self.end].get(..4)?;
         let claimed = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        Some(HEADER_LEN + claimed + 1)
+        Some(claimed.saturating_add(HEADER_LEN + 1))
     }
 }
 
@@ -230,7 +230,7 @@ pub fn inflate(mut input: &[u8], max: usize) -> Result<Vec<u8>, FrameError> {
     loop {
         if out.len() == out.capacity() {
             // Doubling up to the limit, plus one byte that tells "exactly at the limit" from "over it".
-            let room = (out.capacity().max(4096)).min((max + 1).saturating_sub(out.len()));
+            let room = (out.capacity().max(4096)).min(max.saturating_add(1).saturating_sub(out.len()));
             if room == 0 {
                 return Err(FrameError::InflatesTooLarge { max });
             }

@@ -4,8 +4,9 @@
 //! needs: [`Limits::compat`] never breaks a program that works with stock RPyC today, [`Limits::default`] is for new
 //! programs, [`Limits::strict`] for servers that strangers can reach.
 
-/// Nesting that no setting can raise, since decoding and dropping nested data uses the stack.
-pub const DEPTH_CEILING: usize = 1024;
+/// Nesting that no setting can raise, since decoding and dropping nested data uses the stack: so much fits a thread of
+/// 2 MiB twice over, in a debug build too.
+pub const DEPTH_CEILING: usize = 512;
 
 const MIB: usize = 1024 * 1024;
 

@@ -101,6 +101,7 @@ pub struct Exports<O> {
     classes: HashMap<u64, ClassEntry<O>>,
     next: i64,
     max: usize,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -117,7 +118,8 @@ struct Export<O> {
 struct ClassEntry<O> {
     number: i64,
     name: Arc<str>,
-    _alive: O,
+    /// Taken when the table is closed.
+    alive: Option<O>,
 }
 
 /// There are as many live references as the limit allows.
@@ -144,7 +146,14 @@ impl<O> Exports<O> {
     /// An empty table that lends at most `max` objects at a time.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { entries: HashMap::new(), numbers: HashMap::new(), classes: HashMap::new(), next: 1, max }
+        Self {
+            entries: HashMap::new(),
+            numbers: HashMap::new(),
+            classes: HashMap::new(),
+            next: 1,
+            max,
+            closed: false,
+        }
     }
 
     /// Counts one more reference to the object known as `identity`, if it is lent already.
@@ -165,11 +174,13 @@ impl<O> Exports<O> {
     pub fn register_class(&mut self, identity: u64, name: &str, class: O) {
         if !self.classes.contains_key(&identity) {
             let number = self.number();
-            self.classes.insert(identity, ClassEntry { number, name: name.into(), _alive: class });
+            let alive = (!self.closed).then_some(class);
+            self.classes.insert(identity, ClassEntry { number, name: name.into(), alive });
         }
     }
 
-    /// Lends an instance for the first time. `name` is given where it differs from its class's name (a module).
+    /// Lends an instance for the first time, or once more if that was done meanwhile. `name` is given where it differs
+    /// from its class's name (a module).
     ///
     /// # Errors
     /// [`TooManyExports`] at the limit.
@@ -183,6 +194,9 @@ impl<O> Exports<O> {
         name: Option<&str>,
         object: O,
     ) -> Result<IdPack, TooManyExports> {
+        if let Some(pack) = self.lend_again(identity) {
+            return Ok(pack);
+        }
         self.check_room()?;
         let instance = self.number();
         let class = self.classes.get(&class).expect("a class is registered before its instances are lent");
@@ -191,7 +205,7 @@ impl<O> Exports<O> {
         Ok(self.insert(identity, pack, object))
     }
 
-    /// Lends a class itself for the first time.
+    /// Lends a class itself for the first time, or once more if that was done meanwhile.
     ///
     /// # Errors
     /// [`TooManyExports`] at the limit.
@@ -199,6 +213,9 @@ impl<O> Exports<O> {
     /// # Panics
     /// If the class was not registered.
     pub fn lend_class(&mut self, identity: u64, object: O) -> Result<IdPack, TooManyExports> {
+        if let Some(pack) = self.lend_again(identity) {
+            return Ok(pack);
+        }
         self.check_room()?;
         let class = self.classes.get(&identity).expect("a class is registered before it is lent");
         let pack = IdPack { name: class.name.clone(), class: class.number, instance: 0 };
@@ -220,7 +237,8 @@ impl<O> Exports<O> {
     pub fn take_back(&mut self, pack: PackRef<'_>, count: i64) -> Result<Option<O>, ReleaseError> {
         let unknown = ReleaseError::Unknown(pack.number());
         let given = u64::try_from(count).ok().filter(|&n| n > 0).ok_or(ReleaseError::BadCount(count))?;
-        let entry = self.entries.get_mut(&pack.number()).ok_or(unknown)?;
+        let named = self.entries.get_mut(&pack.number()).filter(|entry| entry.pack.class == pack.class);
+        let entry = named.ok_or(unknown)?;
         if entry.count > given {
             entry.count -= given;
             return Ok(None);
@@ -250,14 +268,19 @@ impl<O> Exports<O> {
         self.entries.values().map(|entry| (&entry.pack, entry.count))
     }
 
-    /// Empties the table and returns everything in it, to be dropped after unlocking.
-    pub fn clear(&mut self) -> Vec<O> {
+    /// Empties the table for good and returns everything in it, to be dropped after unlocking. What a message that is
+    /// still being written lends from now on is named, but not kept: nobody can give it back.
+    pub fn close(&mut self) -> Vec<O> {
+        self.closed = true;
         self.numbers.clear();
-        let classes = self.classes.drain().map(|(_, class)| class._alive);
+        let classes = self.classes.values_mut().filter_map(|class| class.alive.take());
         self.entries.drain().map(|(_, entry)| entry.object).chain(classes).collect()
     }
 
     fn insert(&mut self, identity: u64, pack: IdPack, object: O) -> IdPack {
+        if self.closed {
+            return pack;
+        }
         self.numbers.insert(identity, pack.number());
         self.entries.insert(pack.number(), Export { object, identity, count: 1, pack: pack.clone() });
         pack
@@ -293,7 +316,12 @@ pub struct Releases {
 impl Releases {
     /// Queues `count` references to the object named `pack` to be given back.
     pub fn push(&self, pack: IdPack, count: u64) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push((pack, count));
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        match queue.last_mut() {
+            // One object received many times over and given back at once takes one DEL, not many.
+            Some((last, total)) if *last == pack => *total = total.saturating_add(count),
+            _ => queue.push((pack, count)),
+        }
     }
 
     /// Takes everything queued.

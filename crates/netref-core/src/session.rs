@@ -277,6 +277,15 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
+    /// The driver's token of a call that still awaits its reply.
+    #[must_use]
+    pub fn token(&self, seq: Seq) -> Option<&T> {
+        match self.pending.get(&seq)? {
+            Pending::Waiting(token) => Some(token),
+            Pending::Abandoned | Pending::Hello => None,
+        }
+    }
+
     // ---- bytes out
 
     /// The next bytes to write, with references to give back at their end.
@@ -303,11 +312,14 @@ impl<O: Clone, T> Session<O, T> {
 
     // ---- bytes in
 
-    /// Takes one payload from the peer.
+    /// Takes one payload from the peer. After the [`end`](Self::end), takes no notice of it.
     ///
     /// # Errors
     /// [`ProtocolError`]: the connection cannot go on.
     pub fn accept(&mut self, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+        if self.ended {
+            return Ok(Event::Handled);
+        }
         let dialect = self.check_dialect(&payload)?;
         // An empty frame carries nothing; stock ignores it too.
         if payload.is_empty() {
@@ -398,7 +410,7 @@ impl<O: Clone, T> Session<O, T> {
             Pending::Abandoned | Pending::Hello => None,
         });
         let tokens = tokens.collect();
-        let mut garbage = self.exports.clear();
+        let mut garbage = self.exports.close();
         garbage.append(&mut self.garbage);
         Ended { tokens, garbage }
     }
@@ -499,9 +511,14 @@ impl<O: Clone, T> Session<O, T> {
     fn accept_reply(&mut self, head: Head, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
         // A reply to nothing is not even looked at.
         let Some(pending) = self.pending.remove(&head.seq) else { return Ok(Event::Handled) };
+        let seq = head.seq;
         let message = self.scan_reply(head, payload);
         if let Err(ScanError::Malformed(error)) = &message {
-            self.count_error(error)?;
+            if let Err(fatal) = self.count_error(error) {
+                // The call ends with the connection, like all the others.
+                self.pending.insert(seq, pending);
+                return Err(fatal);
+            }
         }
         match pending {
             Pending::Waiting(token) => {

@@ -311,7 +311,25 @@ impl<'a> Reader<'a> {
 /// [`DecodeError`] (through the world's error type) for malformed bytes, and whatever the world finds wrong with a
 /// value: Python refuses lone surrogates, for example.
 pub fn read<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W::Error> {
-    Ok(match reader.next()? {
+    // What recurses stays small: every local here costs stack once per level of nesting.
+    match reader.next()? {
+        Token::Tuple(len) => world.tuple(read_items(world, reader, len)?),
+        Token::Frozenset(len) => world.frozenset(read_items(world, reader, len)?),
+        Token::Slice => read_slice(world, reader),
+        scalar => read_scalar(world, scalar),
+    }
+}
+
+#[inline(never)]
+fn read_slice<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W::Error> {
+    reader.enter()?;
+    let (start, stop, step) = (read(world, reader)?, read(world, reader)?, read(world, reader)?);
+    reader.leave();
+    world.slice(start, stop, step)
+}
+
+fn read_scalar<W: World>(world: &W, scalar: Token<'_>) -> Result<W::Object, W::Error> {
+    Ok(match scalar {
         Token::None => world.none(),
         Token::NotImplemented => world.not_implemented(),
         Token::Ellipsis => world.ellipsis(),
@@ -322,14 +340,7 @@ pub fn read<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W
         Token::Complex(real, imag) => world.complex(real, imag),
         Token::Bytes(value) => world.bytes(value)?,
         Token::Str(value) => world.str(value)?,
-        Token::Tuple(len) => world.tuple(read_items(world, reader, len)?)?,
-        Token::Frozenset(len) => world.frozenset(read_items(world, reader, len)?)?,
-        Token::Slice => {
-            reader.enter()?;
-            let (start, stop, step) = (read(world, reader)?, read(world, reader)?, read(world, reader)?);
-            reader.leave();
-            world.slice(start, stop, step)?
-        }
+        Token::Tuple(_) | Token::Frozenset(_) | Token::Slice => unreachable!("not a scalar"),
     })
 }
 

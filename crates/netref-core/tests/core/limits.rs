@@ -1,0 +1,288 @@
+//! What a peer gets for asking too much, and whether the connection outlives it.
+
+use netref_core::brine::DecodeError;
+use netref_core::extension::HELLO;
+use netref_core::message::Inbound;
+use netref_core::refs::IdPack;
+use netref_core::request::{BadRequest, handlers};
+use netref_core::session::{Event, ProtocolError, ReplyKind};
+use netref_core::{Dialect, Limits, Request};
+
+use crate::brine::{dump, nested};
+use crate::memory;
+use crate::value::{Side, Value, WorldError};
+use crate::wire::{boxed, done, int, message, pack, plain_request, raised, request, side, text, tuple};
+
+/// Lends one new object `times` times, as that many replies would.
+fn lend(side: &Side, times: usize) -> IdPack {
+    let thing = Value::Thing(side.thing("app.Thing"));
+    for seq in 0..times {
+        let mut reply = side.session.borrow().start_reply(seq as i64, ReplyKind::Result);
+        reply.boxer(&Limits::default()).object(side, &thing).unwrap();
+        side.session.borrow_mut().send_reply(reply.seal().unwrap());
+    }
+    side.sent();
+    let mut session = side.session.borrow_mut();
+    session.exports().iter().next().unwrap().0.clone()
+}
+
+fn del(seq: i64, target: &IdPack, count: &[u8]) -> Vec<u8> {
+    request(seq, handlers::DEL, &[boxed(3, &pack(target)), boxed(1, count)])
+}
+
+fn lent(side: &Side) -> usize {
+    side.session.borrow_mut().exports().len()
+}
+
+/// The request that `payload` must be.
+fn inbound(side: &Side, payload: Vec<u8>) -> Inbound<std::rc::Rc<crate::value::Thing>> {
+    match side.accept(payload).unwrap() {
+        Event::Request(message) => message,
+        other => panic!("not a request: {other:?}"),
+    }
+}
+
+fn ping(seq: i64) -> Vec<u8> {
+    plain_request(seq, handlers::PING, &[text("still there?")])
+}
+
+fn echoed(seq: i64) -> crate::wire::Sent {
+    crate::wire::Sent::Result(seq, Value::Tuple(vec![Value::Int(1), Value::Str("still there?".to_owned())]))
+}
+
+#[test]
+fn del_gives_back_what_it_counts() {
+    let side = side(Limits::default());
+    let thing = lend(&side, 5);
+    assert_eq!(side.handled(del(9, &thing, &int(4))), [done(9)]);
+    assert_eq!((lent(&side), side.session.borrow_mut().take_garbage().len()), (1, 0));
+    assert_eq!(side.handled(del(10, &thing, &int(1))), [done(10)]);
+    assert_eq!((lent(&side), side.session.borrow_mut().take_garbage().len()), (0, 1));
+    assert_eq!(side.handled(del(11, &thing, &int(1))), [raised(11, "KeyError")]);
+}
+
+#[test]
+fn del_without_a_count_gives_back_one() {
+    let side = side(Limits::default());
+    let thing = lend(&side, 2);
+    let once = |seq| request(seq, handlers::DEL, &[boxed(3, &pack(&thing))]);
+    assert_eq!((side.handled(once(1)), lent(&side)), (vec![done(1)], 1));
+    assert_eq!((side.handled(once(2)), lent(&side)), (vec![done(2)], 0));
+}
+
+#[test]
+fn del_of_more_than_there_is_removes_and_never_wraps() {
+    for count in [3, 1 << 40, i64::MAX] {
+        let side = side(Limits::default());
+        let thing = lend(&side, 2);
+        assert_eq!(side.handled(del(1, &thing, &int(count))), [done(1)]);
+        assert_eq!(lent(&side), 0);
+        assert!(lend(&side, 1).instance > thing.instance, "a number never comes again");
+    }
+}
+
+#[test]
+fn del_with_a_count_that_is_none_changes_nothing() {
+    let side = side(Limits::default());
+    let thing = lend(&side, 2);
+    let huge = dump(&Value::Big("9".repeat(30)));
+    for count in [int(0), int(-1), int(i64::MIN), huge, text("1"), vec![0x03]] {
+        assert_eq!(side.handled(del(1, &thing, &count)), [raised(1, "ValueError")]);
+    }
+    assert_eq!(side.handled(del(2, &thing, &int(1))), [done(2)]);
+    assert_eq!(lent(&side), 1, "one of two was given back");
+}
+
+#[test]
+fn a_reference_that_names_nothing_fails_its_request_alone() {
+    let side = side(Limits::strict());
+    let thing = lend(&side, 1);
+    let wrong = [
+        IdPack { instance: 99, ..thing.clone() },
+        IdPack { class: 99, ..thing.clone() },
+        IdPack { class: thing.instance, instance: 0, ..thing.clone() },
+        IdPack { instance: i64::MIN, ..thing.clone() },
+    ];
+    for (seq, wrong) in (0..).zip(wrong.iter().cycle().take(100)) {
+        let repr = request(seq, handlers::REPR, &[boxed(3, &pack(wrong))]);
+        assert_eq!(side.handled(repr), [raised(seq, "KeyError")]);
+        assert_eq!(side.handled(del(seq, wrong, &int(1))), [raised(seq, "KeyError")]);
+    }
+    assert_eq!(lent(&side), 1);
+    inbound(&side, request(1, handlers::REPR, &[boxed(3, &pack(&thing))]));
+}
+
+#[test]
+fn lending_stops_at_max_exported() {
+    let mut limits = Limits::default();
+    limits.max_exported = 2;
+    let side = side(limits.clone());
+    let things = |count| Value::Tuple((0..count).map(|_| Value::Thing(side.thing("app.Thing"))).collect());
+    let mut reply = side.session.borrow().start_reply(1, ReplyKind::Result);
+    let refused = reply.boxer(&limits).object(&side, &things(3)).unwrap_err();
+    assert!(matches!(refused, WorldError::TooManyExports(ref error) if error.max == 2), "{refused}");
+    assert_eq!(lent(&side), 2);
+    assert_eq!(side.session.borrow_mut().roll_back(reply).len(), 2);
+    assert_eq!(lent(&side), 0, "all or nothing");
+    let mut reply = side.session.borrow().start_reply(1, ReplyKind::Result);
+    assert!(reply.boxer(&limits).object(&side, &things(2)).is_ok());
+}
+
+#[test]
+fn requests_beyond_max_inflight_are_refused_and_give_their_references_back() {
+    let mut limits = Limits::default();
+    limits.max_inflight = 2;
+    let side = side(limits);
+    let theirs = IdPack { name: "their.Thing".into(), class: 5, instance: 6 };
+    let call = |seq| request(seq, handlers::REPR, &[boxed(4, &pack(&theirs))]);
+    let running = [inbound(&side, call(1)), inbound(&side, call(2))];
+    assert_eq!(side.handled(call(3)), [raised(3, "RuntimeError"), crate::wire::Sent::Request(handlers::DEL)]);
+    assert_eq!(side.handled(ping(4)), [echoed(4)], "PING is answered inline");
+    assert_eq!(side.session.borrow().inflight(), 2);
+    let reply = side.session.borrow().start_reply(1, ReplyKind::Exception);
+    side.session.borrow_mut().send_reply(reply.seal().unwrap());
+    inbound(&side, call(5));
+    drop(running);
+    assert_eq!(side.session.borrow().releases().take(), [(theirs, 3)], "of those never read");
+}
+
+#[test]
+fn each_limit_on_data_has_its_exception() {
+    let mut limits = Limits::strict();
+    (limits.protocol_errors, limits.max_decoded) = (100, 10_000);
+    let side = side(limits.clone());
+    let many = dump(&Value::Tuple(vec![Value::None; 2000]));
+    let cases = [
+        ("RecursionError", dump(&nested(limits.max_depth))),
+        ("RecursionError", vec![0x10; 100_000]),
+        ("ValueError", dump(&Value::Big("9".repeat(limits.max_int_digits + 1)))),
+        ("MemoryError", many),
+        ("ValueError", vec![0x16, 2, b'+', b'5']),
+        ("ValueError", vec![0x0e, 200, 1]),
+        ("ValueError", vec![0x07]),
+    ];
+    for (seq, (class, value)) in (0..).zip(cases) {
+        assert_eq!(side.handled(plain_request(seq, handlers::PING, &[value])), [raised(seq, class)]);
+        assert_eq!(side.handled(ping(seq)), [echoed(seq)], "the connection lives");
+    }
+}
+
+#[test]
+fn malformed_messages_are_answered_up_to_a_number() {
+    let mut limits = Limits::default();
+    limits.protocol_errors = 3;
+    let side = side(limits);
+    let malformed = [
+        message(1, 7, &tuple(&[int(1), boxed(9, &int(0))])),
+        message(1, 7, &[&tuple(&[int(1), boxed(1, &tuple(&[int(0)]))]), &b"more"[..]].concat()),
+        message(1, 7, &int(5)),
+    ];
+    for payload in malformed {
+        assert_eq!(side.handled(payload), [raised(7, "ValueError")]);
+    }
+    let last = DecodeError::BadLabel(9);
+    let ended = side.accept(message(1, 7, &tuple(&[int(1), boxed(9, &int(0))])));
+    assert_eq!(ended.unwrap_err(), ProtocolError::TooManyErrors { count: 4, last });
+    assert_eq!(side.sent(), []);
+}
+
+#[test]
+fn without_a_readable_head_the_connection_ends() {
+    let ping = boxed(1, &tuple(&[int(0)]));
+    let body = tuple(&[int(1), ping]);
+    let heads = [
+        ("kind 0", message(0, 1, &body)),
+        ("kind 9", message(9, 1, &body)),
+        ("kind alone", vec![1]),
+        ("number is a str", [&[1], &tuple(&[text("x"), body.clone()])[..]].concat()),
+        ("number is huge", [&[1], &tuple(&[dump(&Value::Big("9".repeat(30))), body.clone()])[..]].concat()),
+        ("three items", [&[1], &tuple(&[int(1), body.clone(), int(0)])[..]].concat()),
+    ];
+    for (what, payload) in heads {
+        let ended = side(Limits::default()).accept(payload);
+        assert!(matches!(ended, Err(ProtocolError::Malformed(_))), "{what}: {ended:?}");
+    }
+}
+
+#[test]
+fn the_other_dialect_is_named() {
+    let v6 = ping(1);
+    let v5 = tuple(&[int(1), int(1), tuple(&[int(1), boxed(1, &tuple(&[int(0)]))])]);
+    let of = |dialect| Side::new(netref_core::session::Options { dialect, ..Default::default() });
+    let refused = |side: Side, payload: &[u8]| side.accept(payload.to_vec()).unwrap_err();
+    let wrong = |peer| ProtocolError::WrongDialect { peer };
+    assert_eq!(refused(of(Some(Dialect::V6)), &v5), wrong(Dialect::V5));
+    assert_eq!(refused(of(Some(Dialect::V5)), &v6), wrong(Dialect::V6));
+    assert_eq!(refused(of(None), b"GET /"), ProtocolError::NotRpyc { first_byte: b'G' });
+    for (payload, dialect) in [(v5, Dialect::V5), (v6, Dialect::V6)] {
+        let follower = of(None);
+        assert!(matches!(follower.accept(Vec::new()), Ok(Event::Handled)), "an empty frame says nothing");
+        assert_eq!(follower.session.borrow().dialect(), None);
+        follower.accept(payload).unwrap();
+        assert_eq!(follower.session.borrow().dialect(), Some(dialect));
+    }
+}
+
+#[test]
+fn an_unknown_request_reaches_the_driver() {
+    let side = side(Limits::default());
+    for handler in [0, 21, 4711, -1, i64::MAX] {
+        let mut message = inbound(&side, plain_request(1, handler, &[int(3), text("x")]));
+        let args = vec![Value::Int(3), Value::Str("x".to_owned())];
+        assert_eq!(Request::read(&side, &mut message).unwrap(), Request::Other { handler, args });
+    }
+}
+
+#[test]
+fn a_request_takes_its_own_arguments_only() {
+    let side = side(Limits::default());
+    let counts =
+        [(3, 0..=0), (4, 2..=2), (6, 3..=3), (7, 2..=3), (8, 3..=4), (9, 1..=1), (11, 2..=3), (18, 6..=6)];
+    for (handler, right) in counts {
+        for count in 0..8 {
+            let args = vec![int(0); count];
+            let mut message = inbound(&side, request(1, handler, &args.map_boxed()));
+            let read = Request::read(&side, &mut message);
+            if right.contains(&count) {
+                assert!(read.is_ok(), "{handler} with {count}: {read:?}");
+            } else {
+                let request = Request::<Value>::describe(handler);
+                assert_eq!(read, Err(BadRequest::Arguments { request, count }));
+            }
+            let reply = side.session.borrow().start_reply(1, ReplyKind::Exception);
+            side.session.borrow_mut().send_reply(reply.seal().unwrap());
+        }
+    }
+}
+
+trait MapBoxed {
+    fn map_boxed(self) -> Vec<Vec<u8>>;
+}
+
+impl MapBoxed for Vec<Vec<u8>> {
+    fn map_boxed(self) -> Vec<Vec<u8>> {
+        self.iter().map(|value| boxed(1, value)).collect()
+    }
+}
+
+#[test]
+fn a_malformed_hello_is_refused() {
+    let side = side(Limits::default());
+    for args in [vec![], vec![int(0), text("x"), tuple(&[])], vec![int(1), text("x"), text("chain")]] {
+        assert_eq!(side.handled(plain_request(1, HELLO, &args)), [raised(1, "ValueError")]);
+    }
+    assert_eq!(side.handled(ping(2)), [echoed(2)]);
+}
+
+#[test]
+fn references_that_arrive_cost_what_the_budget_says() {
+    let limits = Limits::strict();
+    let side = side(limits.clone());
+    let theirs = boxed(4, &pack(&IdPack { name: "".into(), class: 1, instance: 1 }));
+    let payload = request(1, 4711, &vec![theirs; 400_000]);
+    let allowed = limits.max_decoded + 2 * payload.len();
+    let (event, peak) = memory::peak(|| side.accept(payload));
+    assert!(matches!(event, Ok(Event::Handled)), "{event:?}");
+    assert_eq!(side.sent(), [raised(1, "MemoryError"), crate::wire::Sent::Request(handlers::DEL)]);
+    assert!(peak <= 2 * allowed, "{peak} bytes where {allowed} are allowed");
+}

@@ -1,0 +1,17 @@
+//! Tests of the protocol core, from single bytes to two peers on a simulated link.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod brine;
+mod frames;
+mod harness;
+mod limits;
+mod memory;
+mod oracle;
+mod orderings;
+mod policy;
+mod purity;
+mod python;
+mod regressions;
+mod script;
+mod value;
+mod wire;

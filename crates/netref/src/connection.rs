@@ -1,0 +1,295 @@
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netref_core::frame::Compression;
+use netref_core::limits::Limits;
+use netref_core::message::Dialect;
+use netref_core::policy::Rules;
+use netref_core::request::Request;
+
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::object::ObjectRef;
+use crate::peer::{Peer, RustHost};
+use crate::remote::Remote;
+use crate::service::void_service;
+use crate::side::Side;
+use crate::threads::{Closed, Dispatch, Link, LinkOptions, SocketTransport};
+use crate::value::Value;
+
+/// Connects to a server: `tcp://host:port` or `unix:///path`.
+///
+/// The peer may be netref or stock RPyC 6, in Rust or Python. For anything but the defaults, see [`Options`]. Blocks until
+/// the connection is made; nothing is sent before the first call.
+///
+/// ```no_run
+/// let conn = netref::connect("tcp://localhost:18861")?;
+/// let answer: i64 = conn.root()?.call_method("add", (40, 2))?.extract()?;
+/// # Ok::<(), netref::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BadUrl`], or [`Error::Connect`] with the reason.
+pub fn connect(url: &str) -> Result<Connection> {
+    Options::new().connect(url)
+}
+
+/// A connection to a peer: the way to its root object.
+///
+/// Clones are the same connection. It is closed by [`close`](Self::close), or when the last clone and the last
+/// [`Remote`] of it are dropped.
+#[derive(Clone)]
+pub struct Connection {
+    peer: Peer,
+    root: Arc<std::sync::OnceLock<Remote>>,
+}
+
+impl Connection {
+    /// The peer's root object, its service. One round trip the first time, none after that.
+    ///
+    /// # Errors
+    /// As for every operation on a [`Remote`].
+    pub fn root(&self) -> Result<Remote> {
+        if let Some(root) = self.root.get() {
+            return Ok(root.clone());
+        }
+        let root: Remote = self.peer.request(Request::GetRoot)?.extract()?;
+        Ok(self.root.get_or_init(|| root).clone())
+    }
+
+    /// Checks that the peer answers. One round trip; the peer answers at once, whatever else it is doing.
+    ///
+    /// # Errors
+    /// As for every operation on a [`Remote`].
+    pub fn ping(&self) -> Result<()> {
+        let data: String = self.peer.request(Request::Ping { data: Value::Str("ping".into()) })?.extract()?;
+        if data == "ping" { Ok(()) } else { Err(Error::Unreadable("the ping came back changed".into())) }
+    }
+
+    /// Sends any request and waits for the result: for tools and tests.
+    ///
+    /// # Errors
+    /// As for every operation on a [`Remote`].
+    pub fn request(&self, request: Request<Value>) -> Result<Value> {
+        self.peer.request(request)
+    }
+
+    /// How long operations wait for their reply from now on; `None` for ever. 30 seconds unless set.
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        self.peer.side().set_timeout(timeout);
+    }
+
+    /// Closes the connection. Waits a second at most for the peer to take note. Calls that wait in other threads end with
+    /// [`Error::Closed`], and so does every later one.
+    pub fn close(&self) {
+        self.peer.link().close(Duration::from_secs(1));
+    }
+
+    /// Why the connection has ended, if it has.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.peer.link().closed()
+    }
+
+    /// Serves the peer's requests on the calling thread until the connection ends. Not needed for callbacks: a
+    /// connection that nobody waits on is served in the background.
+    pub fn serve_all(&self) {
+        // Nothing interrupts a Rust thread.
+        let _ = self.peer.link().serve_all();
+    }
+
+    /// What a netref peer calls itself; `None` for stock RPyC, or before the first reply.
+    #[must_use]
+    pub fn peer_software(&self) -> Option<String> {
+        self.peer.link().session().peer().map(|hello| hello.software.clone())
+    }
+
+    /// What the connection has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut session = self.peer.link().session();
+        let counters = session.counters();
+        Stats {
+            round_trips: counters.requests_sent,
+            requests_served: counters.requests_received,
+            objects_lent: session.exports().len(),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("closed", &self.closed()).finish_non_exhaustive()
+    }
+}
+
+/// What a connection has done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests sent; each was one round trip.
+    pub round_trips: u64,
+    /// Requests of the peer carried out.
+    pub requests_served: u64,
+    /// Objects of this side that the peer holds references to.
+    pub objects_lent: usize,
+}
+
+/// The wire dialect of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// RPyC 6 and netref. A server follows its client, whatever this says.
+    #[default]
+    V6,
+    /// RPyC 5.3.1 and older.
+    V5,
+}
+
+/// Settings of a connection.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let options = netref::Options::new().timeout(Some(Duration::from_secs(600)));
+/// let conn = options.connect("tcp://lab-pc:18861")?;
+/// # Ok::<(), netref::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    service: Option<ObjectRef>,
+    timeout: Option<Duration>,
+    connect_timeout: Duration,
+    wire: Wire,
+    limits: Limits,
+    rules: Rules<'static>,
+    dispatch: Dispatch,
+    compression: Compression,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            service: None,
+            timeout: Some(Duration::from_secs(30)),
+            connect_timeout: Duration::from_secs(10),
+            wire: Wire::default(),
+            limits: Limits::default(),
+            // An object of this crate allows to set or delete only what its author made settable.
+            rules: Rules { set: true, delete: true, ..Rules::default() },
+            dispatch: Dispatch::default(),
+            compression: Compression::default(),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The root object that the peer gets from this side. A client has none by default.
+    #[must_use]
+    pub fn service(mut self, service: ObjectRef) -> Self {
+        self.service = Some(service);
+        self
+    }
+
+    /// How long operations wait for their reply; `None` for ever. 30 seconds unless set.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take, name resolution aside. 10 seconds unless set.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The dialect that a client speaks.
+    #[must_use]
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
+    /// Bounds on what the peer can make this side do.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Which attributes the peer may reach, beyond what each object exposes itself.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules<'static>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Where requests of the peer run.
+    #[must_use]
+    pub fn dispatch(mut self, dispatch: Dispatch) -> Self {
+        self.dispatch = dispatch;
+        self
+    }
+
+    /// Whether large messages are compressed. Peers on this machine never get compressed ones.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Connects to a server.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub fn connect(&self, url: &str) -> Result<Connection> {
+        let socket = url.parse::<Address>()?.connect(self.connect_timeout)?;
+        let connection = self.start(socket, self.service.clone(), true)?;
+        Ok(connection)
+    }
+
+    /// Makes a connection over a connected socket. One side of the two must be the `initiator`.
+    ///
+    /// # Errors
+    /// If the socket refuses a setting.
+    pub fn over_socket(&self, socket: OwnedFd, initiator: bool) -> Result<Connection> {
+        self.start(socket, self.service.clone(), initiator)
+    }
+
+    pub(crate) fn start(
+        &self,
+        socket: OwnedFd,
+        service: Option<ObjectRef>,
+        initiator: bool,
+    ) -> Result<Connection> {
+        let transport = SocketTransport::exclusive(socket)?;
+        let dialect = match self.wire {
+            Wire::V6 => Dialect::V6,
+            Wire::V5 => Dialect::V5,
+        };
+        let options = LinkOptions {
+            limits: self.limits.clone(),
+            dialect: initiator.then_some(dialect),
+            compression: self.compression,
+            dispatch: self.dispatch,
+            ..LinkOptions::default()
+        };
+        let root = service.unwrap_or_else(void_service);
+        let side = Side::new(root, self.rules.clone(), self.limits.clone(), self.timeout);
+        let link = Link::new(RustHost::new(side), Box::new(transport), options);
+        Ok(Connection { peer: Peer::new(link), root: Arc::default() })
+    }
+}

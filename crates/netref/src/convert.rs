@@ -1,0 +1,401 @@
+//! Between Rust's types and values.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::object::{Object, ObjectRef};
+use crate::remote::Remote;
+use crate::value::{BigInt, Value};
+
+/// Types that a [`Value`] can be converted to.
+///
+/// | Rust | from |
+/// |---|---|
+/// | `bool` | bool |
+/// | integers | int, if it fits |
+/// | [`BigInt`] | int of any size |
+/// | `f64`, `f32` | float, int |
+/// | `(f64, f64)` | complex, a tuple of two numbers |
+/// | `String`, `char` | str |
+/// | `Option<T>` | None, or what `T` takes |
+/// | `()` | None |
+/// | tuples | a tuple of as many |
+/// | `Vec<T>` | a tuple, a frozenset or bytes by value; a remote iterable by **fetching its items**, one round trip for many |
+/// | `HashMap<K, V>`, `BTreeMap<K, V>` | a remote mapping by **fetching its items**: a round trip for each key and more |
+/// | [`Remote`] | an object of the other side |
+/// | `Arc<T>` of an [`Object`] | an object of this side coming home |
+pub trait FromValue: Sized {
+    /// Converts.
+    ///
+    /// # Errors
+    /// [`Error::Conversion`] if the value is something else; whatever fetching items needs, where that is said above.
+    fn from_value(value: Value) -> Result<Self>;
+}
+
+/// Types that can be made into a [`Value`].
+///
+/// `Vec<T>`, arrays and slices become tuples, which cross by value if their items do; for a list that the peer can change,
+/// pass a [`List`](crate::List). Closures become objects through [`function`](crate::function()).
+pub trait IntoValue {
+    /// Converts.
+    fn into_value(self) -> Value;
+}
+
+fn mismatch<T>(expected: &str, value: &Value) -> Result<T> {
+    Err(Error::conversion(expected, &value.type_name()))
+}
+
+impl FromValue for Value {
+    fn from_value(value: Value) -> Result<Self> {
+        Ok(value)
+    }
+}
+
+impl IntoValue for Value {
+    fn into_value(self) -> Value {
+        self
+    }
+}
+
+impl FromValue for bool {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Bool(value) => Ok(value),
+            other => mismatch("a bool", &other),
+        }
+    }
+}
+
+impl IntoValue for bool {
+    fn into_value(self) -> Value {
+        Value::Bool(self)
+    }
+}
+
+macro_rules! integers {
+    ($($int:ident)+) => {$(
+        impl FromValue for $int {
+            fn from_value(value: Value) -> Result<Self> {
+                let converted = match &value {
+                    Value::Int(int) => Self::try_from(*int).ok(),
+                    Value::BigInt(int) => int.as_str().parse().ok(),
+                    other => return mismatch("an int", other),
+                };
+                converted.ok_or_else(|| {
+                    let found = crate::repr::repr(&value);
+                    Error::conversion(concat!("an int that fits ", stringify!($int)), &found)
+                })
+            }
+        }
+
+        impl IntoValue for $int {
+            fn into_value(self) -> Value {
+                match i64::try_from(self) {
+                    Ok(int) => Value::Int(int),
+                    Err(_) => Value::BigInt(BigInt::from_canonical(&self.to_string())),
+                }
+            }
+        }
+    )+};
+}
+
+integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
+impl FromValue for BigInt {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Int(int) => Ok(Self::from(i128::from(int))),
+            Value::BigInt(int) => Ok(int),
+            other => mismatch("an int", &other),
+        }
+    }
+}
+
+impl IntoValue for BigInt {
+    fn into_value(self) -> Value {
+        match self.as_str().parse() {
+            Ok(int) => Value::Int(int),
+            Err(_) => Value::BigInt(self),
+        }
+    }
+}
+
+impl FromValue for f64 {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Float(value) => Ok(value),
+            Value::Int(value) => Ok(value as Self),
+            Value::BigInt(value) => {
+                value.as_str().parse().map_err(|_| Error::conversion("a float", value.as_str()))
+            }
+            other => mismatch("a float", &other),
+        }
+    }
+}
+
+impl IntoValue for f64 {
+    fn into_value(self) -> Value {
+        Value::Float(self)
+    }
+}
+
+impl FromValue for f32 {
+    fn from_value(value: Value) -> Result<Self> {
+        f64::from_value(value).map(|value| value as Self)
+    }
+}
+
+impl IntoValue for f32 {
+    fn into_value(self) -> Value {
+        Value::Float(self.into())
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Str(value) => Ok(value),
+            other => mismatch("a str", &other),
+        }
+    }
+}
+
+impl IntoValue for String {
+    fn into_value(self) -> Value {
+        Value::Str(self)
+    }
+}
+
+impl IntoValue for &str {
+    fn into_value(self) -> Value {
+        Value::Str(self.to_owned())
+    }
+}
+
+impl IntoValue for &String {
+    fn into_value(self) -> Value {
+        Value::Str(self.clone())
+    }
+}
+
+impl FromValue for char {
+    fn from_value(value: Value) -> Result<Self> {
+        let text = String::from_value(value)?;
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(Error::conversion("a str of one character", &format!("{text:?}"))),
+        }
+    }
+}
+
+impl IntoValue for char {
+    fn into_value(self) -> Value {
+        Value::Str(self.to_string())
+    }
+}
+
+impl FromValue for () {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::None => Ok(()),
+            other => mismatch("None", &other),
+        }
+    }
+}
+
+impl IntoValue for () {
+    fn into_value(self) -> Value {
+        Value::None
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::None => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+impl<T: IntoValue> IntoValue for Option<T> {
+    fn into_value(self) -> Value {
+        self.map_or(Value::None, T::into_value)
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Tuple(items) | Value::FrozenSet(items) => items.into_iter().map(T::from_value).collect(),
+            Value::Bytes(bytes) => {
+                bytes.into_iter().map(|byte| T::from_value(Value::Int(byte.into()))).collect()
+            }
+            Value::Remote(remote) => remote.iter()?.prefetched().map(|item| T::from_value(item?)).collect(),
+            other => mismatch("a tuple, a frozenset, bytes or a remote iterable", &other),
+        }
+    }
+}
+
+impl<T: IntoValue> IntoValue for Vec<T> {
+    fn into_value(self) -> Value {
+        Value::Tuple(self.into_iter().map(T::into_value).collect())
+    }
+}
+
+impl<T: IntoValue, const N: usize> IntoValue for [T; N] {
+    fn into_value(self) -> Value {
+        Value::Tuple(self.into_iter().map(T::into_value).collect())
+    }
+}
+
+impl<T: IntoValue + Clone> IntoValue for &[T] {
+    fn into_value(self) -> Value {
+        self.to_vec().into_value()
+    }
+}
+
+/// Bytes: as an argument or a result, `Bytes(vec)` travels as Python's `bytes` where a plain `Vec<u8>` would be a tuple.
+///
+/// ```
+/// use netref::{Bytes, IntoValue, Value};
+///
+/// assert_eq!(Bytes(vec![1, 2]).into_value(), Value::Bytes(vec![1, 2]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Bytes(pub Vec<u8>);
+
+impl FromValue for Bytes {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Bytes(bytes) => Ok(Self(bytes)),
+            other => mismatch("bytes", &other),
+        }
+    }
+}
+
+impl IntoValue for Bytes {
+    fn into_value(self) -> Value {
+        Value::Bytes(self.0)
+    }
+}
+
+impl<K: FromValue + Eq + Hash, V: FromValue> FromValue for HashMap<K, V> {
+    fn from_value(value: Value) -> Result<Self> {
+        remote_items(&value)?.collect()
+    }
+}
+
+impl<K: FromValue + Ord, V: FromValue> FromValue for BTreeMap<K, V> {
+    fn from_value(value: Value) -> Result<Self> {
+        remote_items(&value)?.collect()
+    }
+}
+
+/// The items of a remote mapping: its keys in a few round trips, then one for each value. (`items()` would be fewer, but a
+/// default RPyC server does not give access to it.)
+fn remote_items<K: FromValue, V: FromValue>(value: &Value) -> Result<impl Iterator<Item = Result<(K, V)>>> {
+    let Value::Remote(mapping) = value else { return mismatch("a remote mapping", value) };
+    let mapping = mapping.clone();
+    let keys = mapping.iter()?.prefetched();
+    Ok(keys.map(move |key| {
+        let key = key?;
+        let value = mapping.get_item(key.clone())?.extract()?;
+        Ok((key.extract()?, value))
+    }))
+}
+
+impl FromValue for Remote {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Remote(remote) => Ok(remote),
+            other => mismatch("a remote object", &other),
+        }
+    }
+}
+
+impl IntoValue for Remote {
+    fn into_value(self) -> Value {
+        Value::Remote(self)
+    }
+}
+
+impl IntoValue for &Remote {
+    fn into_value(self) -> Value {
+        Value::Remote(self.clone())
+    }
+}
+
+impl FromValue for ObjectRef {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Object(object) => Ok(object),
+            other => mismatch("an object of this side", &other),
+        }
+    }
+}
+
+impl IntoValue for ObjectRef {
+    fn into_value(self) -> Value {
+        Value::Object(self)
+    }
+}
+
+impl<T: Object> IntoValue for Arc<T> {
+    fn into_value(self) -> Value {
+        Value::Object(self)
+    }
+}
+
+impl<T: Object> FromValue for Arc<T> {
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Object(object) => {
+                let any: Arc<dyn std::any::Any + Send + Sync> = object.clone();
+                any.downcast().or_else(|_| {
+                    let expected = std::any::type_name::<T>();
+                    Err(Error::conversion(expected, object.class().name()))
+                })
+            }
+            other => mismatch("an object of this side", &other),
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($count:literal: $($name:ident)+) => {
+        impl<$($name: FromValue),+> FromValue for ($($name,)+) {
+            fn from_value(value: Value) -> Result<Self> {
+                match value {
+                    Value::Tuple(items) if items.len() == $count => {
+                        let mut items = items.into_iter();
+                        Ok(($($name::from_value(items.next().unwrap_or_default())?,)+))
+                    }
+                    Value::Tuple(items) => {
+                        let found = format!("a tuple of {}", items.len());
+                        Err(Error::conversion(concat!("a tuple of ", $count), &found))
+                    }
+                    other => mismatch(concat!("a tuple of ", $count), &other),
+                }
+            }
+        }
+
+        impl<$($name: IntoValue),+> IntoValue for ($($name,)+) {
+            #[expect(non_snake_case, reason = "each type parameter names its field too")]
+            fn into_value(self) -> Value {
+                let ($($name,)+) = self;
+                Value::Tuple(vec![$($name.into_value()),+])
+            }
+        }
+    };
+}
+
+tuples!(1: A);
+tuples!(2: A B);
+tuples!(3: A B C);
+tuples!(4: A B C D);
+tuples!(5: A B C D E);
+tuples!(6: A B C D E F);

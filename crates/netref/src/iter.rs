@@ -1,0 +1,158 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::args::Args;
+use crate::convert::IntoValue;
+use crate::error::{Error, Exception, Result};
+use crate::object::{Class, Object, ObjectRef};
+use crate::remote::Remote;
+use crate::value::Value;
+
+/// Items fetched ahead in one round trip: first few, so that the first item is there soon, then more.
+const FIRST_CHUNK: usize = 16;
+const LAST_CHUNK: usize = 1024;
+
+/// Steps through a remote iterator.
+///
+/// One round trip for each item, so that the other side produces an item only when it is asked for. An error ends the
+/// iteration.
+#[derive(Debug)]
+pub struct RemoteIter {
+    iterator: Remote,
+    ended: bool,
+}
+
+impl RemoteIter {
+    pub(crate) fn new(iterator: Remote) -> Self {
+        Self { iterator, ended: false }
+    }
+
+    /// The remote iterator itself.
+    #[must_use]
+    pub fn as_remote(&self) -> &Remote {
+        &self.iterator
+    }
+
+    /// Fetches many items in one round trip. The other side then produces items that may never be asked for: right
+    /// for containers, wrong for a generator whose steps have effects.
+    #[must_use]
+    pub fn prefetched(self) -> Prefetched {
+        Prefetched {
+            iterator: self.iterator,
+            fetched: VecDeque::new(),
+            chunk: FIRST_CHUNK,
+            ended: self.ended,
+        }
+    }
+}
+
+impl Iterator for RemoteIter {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        match self.iterator.call_method("__next__", ()) {
+            Ok(item) => Some(Ok(item)),
+            Err(error) => {
+                self.ended = true;
+                let is_end = error.exception().is_some_and(|exception| exception.is("StopIteration"));
+                if is_end { None } else { Some(Err(error)) }
+            }
+        }
+    }
+}
+
+/// Steps through a remote iterator, many items to a round trip. See [`RemoteIter::prefetched`].
+#[derive(Debug)]
+pub struct Prefetched {
+    iterator: Remote,
+    fetched: VecDeque<Value>,
+    chunk: usize,
+    ended: bool,
+}
+
+impl Iterator for Prefetched {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.fetched.is_empty() && !self.ended {
+            match self.iterator.next_items(self.chunk) {
+                Ok(items) => {
+                    self.ended = items.is_empty();
+                    self.fetched = items.into();
+                    self.chunk = (self.chunk * 4).min(LAST_CHUNK);
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.fetched.pop_front().map(Ok)
+    }
+}
+
+/// A Rust iterator as an object: a Python peer uses it in a `for` loop.
+///
+/// ```
+/// let squares = netref::iterator((1..4).map(|n: i64| n * n));
+/// # let _: netref::ObjectRef = squares;
+/// ```
+pub fn iterator<I>(items: I) -> ObjectRef
+where
+    I: IntoIterator,
+    I::IntoIter: Send + 'static,
+    I::Item: IntoValue,
+{
+    try_iterator(items.into_iter().map(|item| Ok(item.into_value())))
+}
+
+/// A Rust iterator whose steps can fail, as an object. An error reaches the peer as an exception.
+pub fn try_iterator<I>(items: I) -> ObjectRef
+where
+    I: IntoIterator<Item = Result<Value>>,
+    I::IntoIter: Send + 'static,
+{
+    Arc::new_cyclic(|this: &std::sync::Weak<LocalIterator>| LocalIterator {
+        items: Mutex::new(Some(Box::new(items.into_iter()))),
+        this: this.clone(),
+    })
+}
+
+struct LocalIterator {
+    items: Mutex<Option<Box<dyn Iterator<Item = Result<Value>> + Send>>>,
+    this: std::sync::Weak<Self>,
+}
+
+impl Object for LocalIterator {
+    fn class(&self) -> Arc<Class> {
+        static CLASS: std::sync::LazyLock<Arc<Class>> = std::sync::LazyLock::new(|| {
+            Class::new("netref.Iterator").methods(&["__iter__", "__next__"]).into()
+        });
+        CLASS.clone()
+    }
+
+    fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
+        args.finish()?;
+        match name {
+            "__iter__" => Ok(self.this.upgrade().map_or(Value::None, |this| Value::Object(this))),
+            "__next__" => {
+                // Taken out while it runs: a step may call the peer, and the peer may ask for the next item meanwhile.
+                let busy = || Error::raise("ValueError", "iterator already executing");
+                let mut items = self.lock().take().ok_or_else(busy)?;
+                let item = items.next();
+                *self.lock() = Some(items);
+                item.unwrap_or_else(|| Err(Exception::new("StopIteration").into()))
+            }
+            _ => Err(Error::no_attribute("iterator", name)),
+        }
+    }
+}
+
+impl LocalIterator {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Iterator<Item = Result<Value>> + Send>>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

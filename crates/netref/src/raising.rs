@@ -1,0 +1,120 @@
+//! Errors as exceptions on the wire.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use netref_core::exception::ExceptionData;
+
+use crate::args::Args;
+use crate::convert::IntoValue;
+use crate::error::{Error, Exception, Result};
+use crate::object::{Class, Object};
+use crate::repr::{joined, repr};
+use crate::value::Value;
+
+/// The version that peers are told. A stock peer warns about one whose major part is not its own, so this names the
+/// release of RPyC whose protocol is spoken, not this crate.
+const REMOTE_VERSION: &str = "6.0.2";
+
+/// What stock peers look for to number nested tracebacks.
+const REMOTE_TRACEBACK: &str = "\n\n========= Remote Traceback ";
+
+/// The exception that an error becomes on the other side. `place` is what failed, for the traceback.
+pub(crate) fn to_exception(error: Error, place: &str) -> ExceptionData<Value> {
+    let mut data = match error {
+        Error::Raised(exception) => exception.data,
+        Error::Conversion { .. } => message("TypeError", &error),
+        Error::TimedOut { .. } => message("TimeoutError", &error),
+        Error::Closed(_) => message("EOFError", &error),
+        Error::Io(error) => {
+            let mut data = ExceptionData::builtin("OSError", Vec::new());
+            data.args.extend(error.raw_os_error().map(IntoValue::into_value));
+            data.args.push(error.to_string().into_value());
+            data
+        }
+        error => message("RuntimeError", &error),
+    };
+    for item in data.args.iter_mut().chain(data.attributes.iter_mut().map(|(_, value)| value)) {
+        if !is_plain(item) {
+            *item = Value::Str(repr(item));
+        }
+    }
+    data.attributes.retain(|(name, _)| name != "_remote_version");
+    data.attributes.push(("_remote_version".to_owned(), REMOTE_VERSION.into_value()));
+    let summary = Exception { data: data.clone() }.to_string();
+    let mut traceback = format!("Traceback (most recent call last):\n  Rust, in {place}\n{summary}\n");
+    if !data.traceback.is_empty() {
+        let number = data.traceback.matches(REMOTE_TRACEBACK).count() + 1;
+        traceback.push_str(&format!("{REMOTE_TRACEBACK}({number}) =========\n{}", data.traceback));
+    }
+    data.traceback = traceback;
+    data
+}
+
+/// The error that a panic becomes.
+pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_owned());
+    Error::raise("RuntimeError", format!("panicked: {text}"))
+}
+
+/// True if the wire carries the value by value.
+pub(crate) fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Object(_) | Value::Remote(_) => false,
+        Value::Tuple(items) | Value::FrozenSet(items) => items.iter().all(is_plain),
+        Value::Slice(parts) => parts.iter().all(is_plain),
+        _ => true,
+    }
+}
+
+/// An error as an object to be handed to a peer's `__exit__`.
+pub(crate) fn exception_object(error: &Error) -> Value {
+    let exception = match error {
+        Error::Raised(exception) => (**exception).clone(),
+        error => Exception { data: message("RuntimeError", error) },
+    };
+    Value::Object(Arc::new(ExceptionObject(exception)))
+}
+
+fn message(class: &str, error: &Error) -> ExceptionData<Value> {
+    ExceptionData::builtin(class, vec![error.to_string().into_value()])
+}
+
+struct ExceptionObject(Exception);
+
+impl Object for ExceptionObject {
+    fn class(&self) -> Arc<Class> {
+        let data = &self.0.data;
+        Class::new(format!("{}.{}", data.module, data.class)).into()
+    }
+
+    fn call_method(&self, name: &str, _args: Args) -> Result<Value> {
+        Err(Error::no_attribute(&self.0.class(), name))
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        vec!["args".to_owned()]
+    }
+
+    fn get_attr(&self, name: &str) -> Result<Value> {
+        match name {
+            "args" => Ok(Value::Tuple(self.0.args().to_vec())),
+            _ => Err(Error::no_attribute(&self.0.class(), name)),
+        }
+    }
+
+    fn repr(&self) -> String {
+        format!("{}({})", self.0.data.class, joined(self.0.args()))
+    }
+
+    fn str(&self) -> String {
+        match self.0.args() {
+            [Value::Str(message)] => message.clone(),
+            args => joined(args),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crate::address::{Address, Listener};
+use crate::connection::{Connection, Options};
+use crate::error::Result;
+use crate::service::Service;
+
+/// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves a service at `tcp://host:port` or `unix:///path` until the process ends. `service` is called for each client.
+///
+/// ```no_run
+/// # use netref::{Class, Object, Args, Value, Service};
+/// # struct Counter;
+/// # impl Object for Counter {
+/// #     fn class(&self) -> std::sync::Arc<Class> { Class::new("Counter").into() }
+/// #     fn call_method(&self, _: &str, _: Args) -> netref::Result<Value> { Ok(Value::None) }
+/// # }
+/// # impl Service for Counter {}
+/// netref::serve("tcp://localhost:18861", || Counter)?;
+/// # Ok::<(), netref::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Connect`](crate::Error::Connect) if it cannot listen there.
+pub fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync + 'static) -> Result<()> {
+    let server = Server::bind(url, service)?;
+    server.run();
+    Ok(())
+}
+
+/// A server: one thread for each client.
+pub struct Server {
+    listener: Listener,
+    address: Address,
+    options: Options,
+    service: Box<dyn Fn() -> Arc<dyn Service> + Send + Sync>,
+    clients: Mutex<Vec<Weak<Connection>>>,
+    stopped: AtomicBool,
+}
+
+impl Server {
+    /// Listens at a URL; clients wait until [`run`](Self::run). `service` is called for each client.
+    ///
+    /// # Errors
+    /// As [`serve`].
+    pub fn bind<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync + 'static) -> Result<Arc<Self>> {
+        Self::with_options(url, Options::new(), move || Arc::new(service()))
+    }
+
+    /// Listens at a URL; all clients share one service.
+    ///
+    /// # Errors
+    /// As [`serve`].
+    pub fn bind_shared<S: Service>(url: &str, service: Arc<S>) -> Result<Arc<Self>> {
+        Self::with_options(url, Options::new(), move || service.clone())
+    }
+
+    /// Listens at a URL, with settings for the connections. `service` is called for each client.
+    ///
+    /// # Errors
+    /// As [`serve`].
+    pub fn with_options<S: Service>(
+        url: &str,
+        options: Options,
+        service: impl Fn() -> Arc<S> + Send + Sync + 'static,
+    ) -> Result<Arc<Self>> {
+        let listener = Listener::bind(&url.parse()?)?;
+        Ok(Arc::new(Self {
+            address: listener.address()?,
+            listener,
+            options,
+            service: Box::new(move || service()),
+            clients: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }))
+    }
+
+    /// Where the server listens, with the port that port 0 became.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Accepts and serves clients until [`stop`](Self::stop). Running out of file descriptors, memory or threads
+    /// does not end it: it pauses, and tries again.
+    pub fn run(self: &Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        while !self.stopped.load(Ordering::Acquire) {
+            match self.listener.accept().and_then(|socket| self.spawn(socket)) {
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) if self.stopped.load(Ordering::Acquire) => return,
+                Err(_) => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Stops accepting and closes every client's connection.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        let listener = match &self.listener {
+            Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listener::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
+        };
+        // Wakes the accepting thread; on a socket that is gone already there is nobody to wake.
+        if let Ok(listener) = listener {
+            let _ = socket2::Socket::from(listener).shutdown(Shutdown::Both);
+        }
+        let clients = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+        for client in clients.iter().filter_map(Weak::upgrade) {
+            client.close();
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, socket: OwnedFd) -> io::Result<()> {
+        let server = self.clone();
+        thread::Builder::new()
+            .name("netref-client".into())
+            .spawn(move || server.serve_client(socket))
+            .map(drop)
+    }
+
+    fn serve_client(&self, socket: OwnedFd) {
+        let service = (self.service)();
+        // A socket that refuses its settings is one whose peer is gone.
+        let Ok(connection) = self.options.start(socket, Some(service.clone()), false) else { return };
+        let connection = Arc::new(connection);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client| client.strong_count() > 0);
+        clients.push(Arc::downgrade(&connection));
+        drop(clients);
+        if service.connected(&connection).is_err() {
+            connection.close();
+            return;
+        }
+        connection.peer().on_end(Box::new(move |closed| service.disconnected(closed)));
+        connection.serve_all();
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}

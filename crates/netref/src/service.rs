@@ -1,0 +1,47 @@
+use std::sync::{Arc, LazyLock};
+
+use crate::args::Args;
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::object::{Class, Object, ObjectRef};
+use crate::threads::Closed;
+use crate::value::Value;
+
+/// What a server gives its clients: an object, and what to do when they come and go.
+///
+/// `#[netref::service]` on an `impl` block writes [`Object`] and this; implement this by hand to override
+/// [`connected`](Self::connected) and [`disconnected`](Self::disconnected).
+pub trait Service: Object {
+    /// A client has connected. An error refuses it.
+    ///
+    /// # Errors
+    /// Whatever the service finds wrong with the client.
+    fn connected(&self, connection: &Connection) -> Result<()> {
+        let _ = connection;
+        Ok(())
+    }
+
+    /// The client is gone. Called once for each successful [`connected`](Self::connected).
+    fn disconnected(&self, closed: &Closed) {
+        let _ = closed;
+    }
+}
+
+/// What a side offers that offers nothing.
+pub(crate) fn void_service() -> ObjectRef {
+    static VOID: LazyLock<Arc<Void>> =
+        LazyLock::new(|| Arc::new(Void(Class::new("netref.VoidService").into())));
+    VOID.clone()
+}
+
+struct Void(Arc<Class>);
+
+impl Object for Void {
+    fn class(&self) -> Arc<Class> {
+        self.0.clone()
+    }
+
+    fn call_method(&self, name: &str, _args: Args) -> Result<Value> {
+        Err(Error::no_attribute("VoidService", name))
+    }
+}

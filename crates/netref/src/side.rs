@@ -1,0 +1,328 @@
+//! This side of a connection: its root object, its rules, and the proxies of the peer's objects. Both drivers use it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use netref_core::limits::Limits;
+use netref_core::policy::{Access, Rules, SAFE_ATTRIBUTES};
+use netref_core::refs::{IdPack, PackRef};
+use netref_core::request::{BadRequest, Request};
+
+use crate::args::{Args, IntoArgs};
+use crate::convert::IntoValue;
+use crate::error::{Error, Result};
+use crate::object::{BoundMethod, ObjectRef};
+use crate::peer::Peer;
+use crate::raising::from_panic;
+use crate::remote::{self, Remote};
+use crate::repr::repr;
+use crate::value::Value;
+
+pub(crate) struct Side {
+    pub(crate) root: ObjectRef,
+    pub(crate) rules: Rules<'static>,
+    pub(crate) limits: Limits,
+    timeout: Mutex<Option<Duration>>,
+    proxies: Mutex<HashMap<IdPack, Weak<remote::Inner>>>,
+}
+
+impl Side {
+    pub(crate) fn new(
+        root: ObjectRef,
+        rules: Rules<'static>,
+        limits: Limits,
+        timeout: Option<Duration>,
+    ) -> Self {
+        Self { root, rules, limits, timeout: Mutex::new(timeout), proxies: Mutex::default() }
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+    }
+
+    // ---- proxies
+
+    /// The proxy of the object named `pack`, which was received once more.
+    pub(crate) fn proxy(&self, pack: PackRef<'_>, peer: &Peer) -> Remote {
+        let pack_key = pack.to_owned();
+        let mut proxies = self.proxies();
+        if let Some(inner) = proxies.get(&pack_key).and_then(Weak::upgrade) {
+            drop(proxies);
+            return Remote::received_again(inner);
+        }
+        let remote = Remote::new(pack, peer.clone());
+        proxies.insert(pack_key, Arc::downgrade(remote.inner()));
+        remote
+    }
+
+    /// The proxy is gone; a new one of the same object may have taken its place already.
+    pub(crate) fn forget(&self, pack: &IdPack) {
+        let mut proxies = self.proxies();
+        if proxies.get(pack).is_some_and(|inner| inner.strong_count() == 0) {
+            proxies.remove(pack);
+        }
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, HashMap<IdPack, Weak<remote::Inner>>> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- requests
+
+    /// Carries out a request. Returns what it did, for a traceback, beside the outcome. A panic is an error like others.
+    pub(crate) fn perform(
+        &self,
+        peer: &Peer,
+        request: Result<Request<Value>, BadRequest<Error>>,
+    ) -> (String, Result<Value>) {
+        let request = match request {
+            Ok(request) => request,
+            Err(BadRequest::World(error)) => return ("arguments".to_owned(), Err(error)),
+            Err(error) => return ("request".to_owned(), Err(Error::raise("TypeError", error.to_string()))),
+        };
+        let place = describe(&request);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.dispatch(peer, request)))
+            .unwrap_or_else(|panic| Err(from_panic(&*panic)));
+        (place, outcome)
+    }
+
+    fn dispatch(&self, peer: &Peer, request: Request<Value>) -> Result<Value> {
+        if let Some(remote) = third_party(&request) {
+            return remote.clone().request(request);
+        }
+        match request {
+            Request::Ping { data } => Ok(data),
+            Request::Close => Ok(Value::None),
+            Request::GetRoot => Ok(Value::Object(self.root.clone())),
+            Request::GetAttr { object, name } => self.get_attr(&object, name),
+            Request::SetAttr { object, name, value } => {
+                let (object, name) = self.access(Access::Set, &object, name)?;
+                object.set_attr(&name, value).map(|()| Value::None)
+            }
+            Request::DelAttr { object, name } => {
+                let (object, name) = self.access(Access::Delete, &object, name)?;
+                object.del_attr(&name).map(|()| Value::None)
+            }
+            Request::Call { object, args, kwargs } => {
+                let args = arguments(args, kwargs)?;
+                match &object {
+                    Value::Object(object) if object.class().has("__call__") => {
+                        object.call_method("__call__", args)
+                    }
+                    other => Err(Error::raise(
+                        "TypeError",
+                        format!("{:?} object is not callable", other.type_name()),
+                    )),
+                }
+            }
+            Request::CallAttr { object, name, args, kwargs } => {
+                let args = arguments(args, kwargs)?;
+                let (object, name) = self.access(Access::Get, &object, name)?;
+                if object.class().has(&name) {
+                    object.call_method(&name, args)
+                } else {
+                    let attribute = object.get_attr(&name)?;
+                    let call = args_request(attribute, args);
+                    self.dispatch(peer, call)
+                }
+            }
+            Request::Repr { object } => Ok(repr(&object).into_value()),
+            Request::Str { object } => Ok(match object {
+                Value::Object(object) => object.str(),
+                Value::Str(text) => text,
+                other => repr(&other),
+            }
+            .into_value()),
+            Request::Cmp { object, other, op } => compare(&object, other, &op.extract::<String>()?),
+            Request::Hash { object } => hash(&object),
+            Request::Dir { object } => Ok(self.dir(&object)),
+            Request::Pickle { .. } => {
+                Err(Error::raise("ValueError", "pickling is disabled: Rust objects have no pickle"))
+            }
+            Request::Inspect { pack } => inspect(peer, &pack),
+            Request::BuffIter { object, count } => self.next_items(&object, count.extract()?),
+            Request::OldSlicing { object, attempt, fallback, start, stop, args } => {
+                let slice = Value::Slice(Box::new([start.clone(), stop.clone(), Value::None]));
+                let rest: Vec<Value> = args.extract()?;
+                let with =
+                    |first: Vec<Value>| first.into_iter().chain(rest.clone()).collect::<Vec<_>>().into_args();
+                let (owner, name) = self.access(Access::Get, &object, attempt)?;
+                owner.call_method(&name, with(vec![slice])).or_else(|_| {
+                    let (owner, name) = self.access(Access::Get, &object, fallback)?;
+                    owner.call_method(&name, with(vec![start, stop]))
+                })
+            }
+            Request::CtxExit { object, exception } => {
+                let (object, name) = self.access(Access::Get, &object, "__exit__".into_value())?;
+                object.call_method(&name, (exception.clone(), exception, Value::None).into_args())
+            }
+            Request::InstanceCheck { .. } => Ok(Value::Bool(false)),
+            Request::Other { handler, .. } => {
+                Err(Error::raise("KeyError", format!("{handler} is not a request that this side knows")))
+            }
+            _ => Err(Error::raise("KeyError", "this request is not known here")),
+        }
+    }
+
+    fn get_attr(&self, object: &Value, name: Value) -> Result<Value> {
+        let (object, name) = self.access(Access::Get, object, name)?;
+        if object.class().has(&name) {
+            let method = BoundMethod { object: object.clone(), name };
+            Ok(Value::Object(Arc::new(method)))
+        } else {
+            object.get_attr(&name)
+        }
+    }
+
+    /// Finds the attribute that `name` reaches under the rules.
+    fn access<'o>(&self, access: Access, object: &'o Value, name: Value) -> Result<(&'o ObjectRef, String)> {
+        let name = match name {
+            Value::Bytes(name) => {
+                String::from_utf8(name).map_err(|_| Error::raise("TypeError", "name is not UTF-8"))?
+            }
+            name => name.extract().map_err(|_| Error::raise("TypeError", "name must be a string"))?,
+        };
+        let Value::Object(object) = object else {
+            return Err(Error::no_attribute(&object.type_name(), &name));
+        };
+        let class = object.class();
+        let has = |name: &str| class.has(name) || object.attributes().iter().any(|known| known == name);
+        // What an object lists, its author has exposed: there is a prefixed name for each, as in Python.
+        let prefix = &*self.rules.prefix;
+        let has_exposed = |name: &str| name.strip_prefix(prefix).is_some_and(&has);
+        let resolved = self.rules.resolve(access, &name, |name| SAFE_ATTRIBUTES.contains(&name), has_exposed);
+        match resolved {
+            Ok(resolved) => Ok((object, resolved.strip_prefix(prefix).unwrap_or(&resolved).to_owned())),
+            // What may be set need not be there yet: the object itself decides.
+            Err(_) if access == Access::Set && self.rules.set && !name.starts_with('_') => Ok((object, name)),
+            Err(denied) => Err(Error::raise("AttributeError", denied.to_string())),
+        }
+    }
+
+    fn dir(&self, object: &Value) -> Value {
+        let Value::Object(object) = object else { return Value::Tuple(Vec::new()) };
+        let class = object.class();
+        let mut names: Vec<_> = class.method_names().map(str::to_owned).chain(object.attributes()).collect();
+        names.sort();
+        names.dedup();
+        names.into_value()
+    }
+
+    fn next_items(&self, object: &Value, count: usize) -> Result<Value> {
+        let Value::Object(object) = object else {
+            return Err(Error::raise(
+                "TypeError",
+                format!("{:?} object is not iterable", object.type_name()),
+            ));
+        };
+        let iterator = if object.class().has("__next__") {
+            object.clone()
+        } else {
+            object.call_method("__iter__", Args::default())?.extract()?
+        };
+        let mut items = Vec::new();
+        for _ in 0..count.min(self.limits.max_buffiter) {
+            match iterator.call_method("__next__", Args::default()) {
+                Ok(item) => items.push(item),
+                Err(error) if error.exception().is_some_and(|exception| exception.is("StopIteration")) => {
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Value::Tuple(items))
+    }
+}
+
+/// The object of a third process that the request is about, if it is: the request is then asked there.
+fn third_party(request: &Request<Value>) -> Option<&Remote> {
+    match request {
+        Request::GetAttr { object: Value::Remote(remote), .. }
+        | Request::SetAttr { object: Value::Remote(remote), .. }
+        | Request::DelAttr { object: Value::Remote(remote), .. }
+        | Request::Call { object: Value::Remote(remote), .. }
+        | Request::CallAttr { object: Value::Remote(remote), .. }
+        | Request::Repr { object: Value::Remote(remote) }
+        | Request::Str { object: Value::Remote(remote) }
+        | Request::Cmp { object: Value::Remote(remote), .. }
+        | Request::Hash { object: Value::Remote(remote) }
+        | Request::Dir { object: Value::Remote(remote) }
+        | Request::Pickle { object: Value::Remote(remote), .. }
+        | Request::BuffIter { object: Value::Remote(remote), .. }
+        | Request::OldSlicing { object: Value::Remote(remote), .. }
+        | Request::CtxExit { object: Value::Remote(remote), .. } => Some(remote),
+        _ => None,
+    }
+}
+
+fn arguments(args: Value, kwargs: Value) -> Result<Args> {
+    let wrong = |value: &Value| Error::raise("TypeError", format!("bad arguments: {}", value.type_name()));
+    let Value::Tuple(positional) = args else { return Err(wrong(&args)) };
+    let Value::Tuple(pairs) = kwargs else { return Err(wrong(&kwargs)) };
+    let mut args = positional.into_args();
+    for pair in pairs {
+        let (name, value): (String, Value) = pair.extract()?;
+        args.named.push((name, value));
+    }
+    Ok(args)
+}
+
+fn args_request(object: Value, args: Args) -> Request<Value> {
+    let named = args.named.into_iter().map(|(name, value)| Value::Tuple(vec![Value::Str(name), value]));
+    Request::Call { object, kwargs: Value::Tuple(named.collect()), args: Value::Tuple(args.positional) }
+}
+
+fn compare(object: &Value, other: Value, op: &str) -> Result<Value> {
+    let identical = *object == other;
+    match object {
+        Value::Object(object) if object.class().has(op) => object.call_method(op, (other,).into_args()),
+        _ => Ok(match op {
+            "__eq__" if identical => Value::Bool(true),
+            "__ne__" if identical => Value::Bool(false),
+            "__eq__" | "__ne__" | "__lt__" | "__le__" | "__gt__" | "__ge__" => Value::NotImplemented,
+            _ => return Err(Error::raise("AttributeError", format!("cannot access {op:?}"))),
+        }),
+    }
+}
+
+fn hash(object: &Value) -> Result<Value> {
+    // A keyed hash, so that it tells nothing about addresses.
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let hash = |bytes: &[u8]| ((KEY.hash_one(bytes) >> 2) as i64).into_value();
+    match object {
+        Value::Object(object) if object.class().has("__hash__") => {
+            object.call_method("__hash__", Args::default())
+        }
+        Value::Object(object) if object.class().has("__eq__") => {
+            Err(Error::raise("TypeError", format!("unhashable type: {:?}", object.class().name())))
+        }
+        Value::Object(object) => Ok(hash(&Arc::as_ptr(object).cast::<()>().addr().to_ne_bytes())),
+        other => Ok(hash(repr(other).as_bytes())),
+    }
+}
+
+fn inspect(peer: &Peer, pack: &IdPack) -> Result<Value> {
+    let unknown = || Error::raise("KeyError", format!("{} is not lent to this peer", pack.name));
+    let object = peer.lent_object(pack).ok_or_else(unknown)?;
+    let methods = object.inspect()?.into_iter().map(|method| (method.name, method.doc));
+    Ok(methods.collect::<Vec<_>>().into_value())
+}
+
+/// What a traceback says was running.
+fn describe(request: &Request<Value>) -> String {
+    match request {
+        Request::CallAttr { object, name: Value::Str(name), .. } => format!("{}.{name}", object.type_name()),
+        Request::GetAttr { object, name: Value::Str(name) } => {
+            format!("getattr {}.{name}", object.type_name())
+        }
+        Request::Call { object, .. } => repr(object),
+        other => Request::<Value>::describe(other.handler()).to_owned(),
+    }
+}

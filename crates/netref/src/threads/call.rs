@@ -1,0 +1,177 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+
+use netref_core::boxing::ScanError;
+use netref_core::message::{Inbound, Seq};
+
+use super::{Closed, Interrupted};
+
+/// What a call ends with: the message with its result or exception, or the reason why there is none.
+pub type Outcome<S> = Result<Inbound<S>, CallError>;
+
+/// Something to do when a call ends, on the thread that read its reply.
+pub type Callback = Box<dyn FnOnce() + Send>;
+
+/// Why a call has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The connection ended first.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The reply cannot be read.
+    #[error("the reply cannot be read: {0}")]
+    Unreadable(#[from] ScanError),
+}
+
+/// Why waiting ended before the call did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError {
+    /// The deadline passed.
+    TimedOut,
+    /// A signal handler ended the wait.
+    Interrupted,
+}
+
+impl From<Interrupted> for WaitError {
+    fn from(Interrupted: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+/// A call that awaits its reply, or a thread that serves.
+///
+/// It completes exactly once. Requests that belong to it wait here for the thread that waits for it.
+pub struct Call<S> {
+    seq: Option<Seq>,
+    handler: i64,
+    state: Mutex<State<S>>,
+}
+
+struct State<S> {
+    completed: bool,
+    outcome: Option<Outcome<S>>,
+    waiters: Vec<Thread>,
+    inbox: VecDeque<Inbound<S>>,
+    callback: Option<Callback>,
+}
+
+/// What a waiting thread does next.
+pub(super) enum Step<S> {
+    Completed,
+    Run(Inbound<S>),
+    Wait,
+}
+
+impl<S> Call<S> {
+    pub(super) fn new(seq: Seq, handler: i64, callback: Option<Callback>) -> Self {
+        Self::with(Some(seq), handler, callback)
+    }
+
+    /// What a serving thread waits for: it never comes, but requests do.
+    pub(super) fn serving() -> Self {
+        Self::with(None, 0, None)
+    }
+
+    fn with(seq: Option<Seq>, handler: i64, callback: Option<Callback>) -> Self {
+        let state =
+            State { completed: false, outcome: None, waiters: Vec::new(), inbox: VecDeque::new(), callback };
+        Self { seq, handler, state: Mutex::new(state) }
+    }
+
+    /// True once the call has ended, whether or not its outcome was taken.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        self.lock().completed
+    }
+
+    /// Takes the outcome, once.
+    #[must_use]
+    pub fn take(&self) -> Option<Outcome<S>> {
+        self.lock().outcome.take()
+    }
+
+    /// Handler number of the request.
+    #[must_use]
+    pub fn handler(&self) -> i64 {
+        self.handler
+    }
+
+    pub(super) fn seq(&self) -> Option<Seq> {
+        self.seq
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.seq.is_none()
+    }
+
+    /// Ends the call and wakes who waits for it. Returns its callback, to be run with no lock and no turn held.
+    pub(super) fn complete(&self, outcome: Outcome<S>) -> Option<Callback> {
+        let mut state = self.lock();
+        if state.completed {
+            return None;
+        }
+        state.completed = true;
+        state.outcome = Some(outcome);
+        for waiter in &state.waiters {
+            waiter.unpark();
+        }
+        state.callback.take()
+    }
+
+    /// Hands a request to a thread that waits for this call, or gives it back if none does.
+    pub(super) fn hand_over(&self, request: Inbound<S>) -> Result<(), Inbound<S>> {
+        let mut state = self.lock();
+        match state.waiters.first() {
+            Some(waiter) if !state.completed => {
+                let waiter = waiter.clone();
+                state.inbox.push_back(request);
+                waiter.unpark();
+                Ok(())
+            }
+            _ => Err(request),
+        }
+    }
+
+    pub(super) fn enter(&self) {
+        self.lock().waiters.push(thread::current());
+    }
+
+    /// The calling thread waits no more. If no other thread does either, returns the requests that nobody is left to run.
+    pub(super) fn leave(&self) -> Option<VecDeque<Inbound<S>>> {
+        let me = thread::current().id();
+        let mut state = self.lock();
+        if let Some(index) = state.waiters.iter().position(|waiter| waiter.id() == me) {
+            state.waiters.swap_remove(index);
+        }
+        state.waiters.is_empty().then(|| std::mem::take(&mut state.inbox))
+    }
+
+    pub(super) fn next_step(&self) -> Step<S> {
+        let mut state = self.lock();
+        // Requests first: they came before whatever completed the call.
+        match state.inbox.pop_front() {
+            Some(request) => Step::Run(request),
+            None if state.completed => Step::Completed,
+            None => Step::Wait,
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        for waiter in &self.lock().waiters {
+            waiter.unpark();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> fmt::Debug for Call<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("seq", &self.seq).field("handler", &self.handler).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use netref_core::session::ProtocolError;
+
+/// The connection has ended: who ended it, and why. Every call that was waiting gets a clone.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    reason: Arc<EndReason>,
+    /// True if the peer never sent a valid message.
+    heard_nothing: bool,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// This side closed it.
+    #[error("this side closed the connection")]
+    ClosedHere,
+    /// The peer sent CLOSE.
+    #[error("the peer closed the connection")]
+    ClosedByPeer,
+    /// The peer's end of the stream was closed without CLOSE: it exited, crashed, or refused what it was sent.
+    #[error("the peer's end of the stream was closed (its process may have ended)")]
+    EndOfStream,
+    /// The stream ended inside a message.
+    #[error("the stream ended in the middle of a message")]
+    Truncated,
+    /// The peer broke the protocol or crossed a limit.
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+    /// The transport failed.
+    #[error("the transport failed: {0}")]
+    Transport(#[source] io::Error),
+    /// The peer does not read what it is sent.
+    #[error("the peer does not read: {queued} bytes wait to be sent (limit {max})")]
+    SlowConsumer {
+        /// Bytes queued.
+        queued: usize,
+        /// The limit in force.
+        max: usize,
+    },
+    /// The process forked, and this is the child.
+    #[error("the connection belongs to the parent process; open a new one after fork()")]
+    Forked,
+}
+
+impl Closed {
+    pub(super) fn new(reason: EndReason, heard_nothing: bool) -> Self {
+        Self { reason: Arc::new(reason), heard_nothing }
+    }
+
+    /// Why the connection ended.
+    #[must_use]
+    pub fn reason(&self) -> &EndReason {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection closed: {}", self.reason)?;
+        if self.heard_nothing && matches!(*self.reason, EndReason::EndOfStream | EndReason::Transport(_)) {
+            f.write_str(
+                "; it sent nothing at all: it may not be an RPyC server, or it may speak the other wire dialect \
+                 (set `wire` to \"v5\" for RPyC 5 and older)",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Closed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.reason {
+            EndReason::Transport(error) => Some(error),
+            EndReason::Protocol(error) => Some(error),
+            _ => None,
+        }
+    }
+}

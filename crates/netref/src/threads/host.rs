@@ -1,0 +1,50 @@
+use std::sync::Arc;
+
+use netref_core::message::Inbound;
+
+use super::{Closed, Link};
+
+/// The object world on this side of a link, and the process it lives in.
+pub trait Host: Send + Sync + Sized + 'static {
+    /// What the tables keep of an object.
+    type Shared: Clone + Send + 'static;
+
+    /// Carries out a request of the peer and [replies](Link::reply). This is where user code runs: no lock is held, and
+    /// the calling thread does not read.
+    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Self::Shared>);
+
+    /// The connection has ended. Called once, with no lock held.
+    fn ended(&self, link: &Arc<Link<Self>>, closed: &Closed);
+
+    /// Runs `wait`, which blocks. Python gives up its interpreter lock meanwhile.
+    fn blocking<R>(&self, wait: impl FnOnce() -> R) -> R {
+        wait()
+    }
+
+    /// Runs `work` on a thread of the driver's own, which may not be known to the world yet. Python attaches it.
+    fn on_driver_thread(&self, work: impl FnOnce()) {
+        work();
+    }
+
+    /// Called when a wait was interrupted by a signal, and from time to time in a thread that is parked.
+    ///
+    /// # Errors
+    /// [`Interrupted`] to end the wait.
+    fn check_signals(&self) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+/// A signal handler asked for the wait to end (Ctrl-C in Python).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+/// Where requests of the peer run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dispatch {
+    /// On the thread that waits for the call they belong to, where that is known or can be guessed; else on the pool.
+    #[default]
+    CallChain,
+    /// Always on the pool: with a stock peer, the only way to keep callbacks off a thread that holds a lock.
+    Pool,
+}

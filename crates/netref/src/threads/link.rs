@@ -1,0 +1,255 @@
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use netref_core::extension::Features;
+use netref_core::frame::{Compression, Deframer};
+use netref_core::limits::Limits;
+use netref_core::message::{Dialect, Seq};
+use netref_core::refs::{IdPack, Releases};
+use netref_core::request::handlers;
+use netref_core::session::{Options, Session};
+
+use super::sending::Unsent;
+use super::turn::Turn;
+use super::watch::{Watched, watch};
+use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Transport, pool};
+
+/// How a link starts.
+#[derive(Clone, Debug)]
+pub struct LinkOptions {
+    /// Bounds on what the peer can make this side do.
+    pub limits: Limits,
+    /// The dialect to speak; `None` for an acceptor, which follows the peer.
+    pub dialect: Option<Dialect>,
+    /// Whether to compress large messages. Peers on this machine are never sent compressed ones.
+    pub compression: Compression,
+    /// What to offer the peer beyond stock RPyC.
+    pub features: Features,
+    /// Where requests of the peer run.
+    pub dispatch: Dispatch,
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        let Options { limits, dialect, compression, features } = Options::default();
+        Self { limits, dialect, compression, features, dispatch: Dispatch::default() }
+    }
+}
+
+/// The session of a link, with the driver's calls as tokens.
+pub(super) type LinkSession<H> = Session<<H as Host>::Shared, Arc<Call<<H as Host>::Shared>>>;
+
+/// One connection, driven by threads.
+pub struct Link<H: Host> {
+    pub(super) host: H,
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) dispatch: Dispatch,
+    session: Mutex<LinkSession<H>>,
+    releases: Arc<Releases>,
+    pub(super) deframer: Mutex<Deframer>,
+    pub(super) unsent: Mutex<Unsent>,
+    pub(super) turn: Turn<H::Shared>,
+    servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
+    closed: OnceLock<Closed>,
+    watched: AtomicBool,
+    last_epoch: AtomicU64,
+    process: u32,
+}
+
+impl<H: Host> Link<H> {
+    /// Starts a link over a connected transport.
+    #[must_use]
+    pub fn new(host: H, transport: Box<dyn Transport>, options: LinkOptions) -> Arc<Self> {
+        let LinkOptions { limits, dialect, compression, features, dispatch } = options;
+        let compression = if transport.is_local() { Compression::Off } else { compression };
+        let session = Session::new(Options { limits, dialect, compression, features });
+        Arc::new(Self {
+            host,
+            transport,
+            limits: session.limits().clone(),
+            dispatch,
+            releases: session.releases().clone(),
+            session: Mutex::new(session),
+            deframer: Mutex::default(),
+            unsent: Mutex::default(),
+            turn: Turn::new(),
+            servers: Mutex::default(),
+            closed: OnceLock::new(),
+            watched: AtomicBool::new(false),
+            last_epoch: AtomicU64::new(u64::MAX),
+            process: std::process::id(),
+        })
+    }
+
+    /// The object world on this side.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The session, locked. Hold the guard for a single method call.
+    pub fn session(&self) -> MutexGuard<'_, LinkSession<H>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the connection has ended, if it has; or that it is not this process's.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        if let Some(closed) = self.closed.get() {
+            return Some(closed.clone());
+        }
+        (std::process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
+    }
+
+    pub(super) fn closed_or_unknown(&self) -> Closed {
+        self.closed().unwrap_or_else(|| Closed::new(EndReason::ClosedHere, false))
+    }
+
+    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks.
+    pub fn attend(self: &Arc<Self>) {
+        if !self.watched.swap(true, Ordering::AcqRel) {
+            let link: Arc<dyn Watched> = self.clone();
+            watch(Arc::downgrade(&link));
+        }
+    }
+
+    /// Gives back `count` references to a peer's object. Never blocks, and is safe in any destructor.
+    pub fn release(self: &Arc<Self>, pack: IdPack, count: u64) {
+        self.releases.push(pack, count);
+        if self.closed.get().is_none() {
+            self.attend();
+        }
+    }
+
+    /// Gives up waiting for a call. Its late reply is used only to give back the references in it.
+    pub fn abandon(&self, call: &Call<H::Shared>) {
+        let token = call.seq().and_then(|seq| self.session().abandon(seq));
+        drop(token);
+    }
+
+    /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it.
+    pub fn close(self: &Arc<Self>, patience: Duration) {
+        if self.closed().is_none() && !patience.is_zero() {
+            let deadline = Some(Instant::now() + patience);
+            if let Ok(call) = self.start(handlers::CLOSE, None, deadline, |boxer| boxer.no_arguments()) {
+                // Whether it answers, hangs up or stays silent: the connection ends.
+                let _ = self.wait(&call, deadline);
+            }
+        }
+        self.end(EndReason::ClosedHere);
+    }
+
+    /// Ends the connection: completes every pending call with the reason and tells the host, once.
+    pub fn end(self: &Arc<Self>, reason: EndReason) {
+        if std::process::id() != self.process {
+            return;
+        }
+        let heard_nothing = {
+            let counters = self.session().counters();
+            counters.requests_received == 0 && counters.replies_received == 0
+        };
+        let closed = Closed::new(reason, heard_nothing);
+        if self.closed.set(closed.clone()).is_err() {
+            return;
+        }
+        let ended = self.session().end();
+        self.transport.close();
+        let callbacks: Vec<_> = ended
+            .tokens
+            .into_iter()
+            .filter_map(|call| call.complete(Err(CallError::Closed(closed.clone()))))
+            .collect();
+        let servers = std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
+        for server in servers.iter().filter_map(Weak::upgrade) {
+            server.complete(Err(CallError::Closed(closed.clone())));
+        }
+        // From here on user code may run: callbacks of calls, the host, destructors.
+        callbacks.into_iter().for_each(|callback| callback());
+        self.host.ended(self, &closed);
+        drop(ended.garbage);
+    }
+
+    /// Something to wait for that never comes, until the connection ends.
+    pub(super) fn new_server(&self) -> Arc<Call<H::Shared>> {
+        let server = Arc::new(Call::serving());
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.retain(|server| server.strong_count() > 0);
+        servers.push(Arc::downgrade(&server));
+        drop(servers);
+        if let Some(closed) = self.closed() {
+            server.complete(Err(CallError::Closed(closed)));
+        }
+        server
+    }
+}
+
+impl<H: Host> Watched for Link<H> {
+    fn tick(self: Arc<Self>) -> bool {
+        if self.closed().is_some() {
+            return false;
+        }
+        let glance = self.turn.look();
+        let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
+        if !quiet {
+            return true;
+        }
+        // Nothing happened since the last look.
+        self.watched.store(false, Ordering::Release);
+        if !glance.taken && self.turn.try_take() {
+            let link = self.clone();
+            pool::spawn(move || {
+                let host = &link.host;
+                host.on_driver_thread(|| link.read_in_background());
+            });
+        } else {
+            self.flush();
+        }
+        false
+    }
+}
+
+impl<H: Host> fmt::Debug for Link<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("closed", &self.closed).finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// Requests that this thread is executing, innermost last: the link's address and the request's number.
+    static RUNNING: RefCell<Vec<(usize, Seq)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks the calling thread as executing a request for as long as the value lives.
+pub(super) struct RunningRequest;
+
+impl RunningRequest {
+    pub(super) fn enter<H: Host>(link: &Arc<Link<H>>, seq: Seq) -> Self {
+        RUNNING.with_borrow_mut(|running| running.push((address(link), seq)));
+        Self
+    }
+}
+
+impl Drop for RunningRequest {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// The request of this link's peer that the calling thread is executing, if any.
+pub(super) fn running_request<H: Host>(link: &Arc<Link<H>>) -> Option<Seq> {
+    let address = address(link);
+    RUNNING
+        .with_borrow(|running| running.iter().rev().find(|(link, _)| *link == address).map(|(_, seq)| *seq))
+}
+
+/// How many requests the calling thread is executing, one inside the other.
+pub(super) fn nesting() -> usize {
+    RUNNING.with_borrow(Vec::len)
+}
+
+fn address<H: Host>(link: &Arc<Link<H>>) -> usize {
+    Arc::as_ptr(link).addr()
+}

@@ -1,0 +1,76 @@
+//! The pool: threads of the process that run what no waiting thread is due to run.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// A pool thread ends after idling for as long.
+const IDLE: Duration = Duration::from_secs(10);
+/// Threads that the pool starts at most. Work beyond that waits its turn.
+const MAX_THREADS: usize = 1024;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Pool {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    threads: usize,
+    idle: usize,
+}
+
+/// Runs `work` on a pool thread. Work starts in the order in which it is given.
+pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
+    let pool = instance();
+    let mut state = pool.lock();
+    state.work.push_back(Box::new(work));
+    if state.idle >= state.work.len() {
+        drop(state);
+        pool.arrived.notify_one();
+    } else if state.threads < MAX_THREADS {
+        state.threads += 1;
+        drop(state);
+        let started = thread::Builder::new().name("netref-pool".into()).spawn(|| instance().work());
+        if started.is_err() {
+            // The work stays queued for the threads there are.
+            pool.lock().threads -= 1;
+        }
+    }
+}
+
+fn instance() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool { state: Mutex::default(), arrived: Condvar::new() })
+}
+
+impl Pool {
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.work.pop_front() {
+                drop(state);
+                work();
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let (woken, timeout) =
+                self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.work.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,192 @@
+//! Writing messages and getting them onto the wire.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use netref_core::boxing::Boxer;
+use netref_core::brine::EncodeError;
+use netref_core::message::Seq;
+use netref_core::session::{Outgoing, ReplyKind, Sealed};
+
+use super::link::running_request;
+use super::serving::Goal;
+use super::transport::Interest;
+use super::{Call, Callback, Closed, EndReason, Host, Interrupted, Link};
+
+/// Bytes that may wait to be sent before the connection is given up: the peer does not read.
+const MAX_QUEUED: usize = 256 * 1024 * 1024;
+
+/// Bytes taken from the session that the transport has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+/// What became of an attempt to write everything out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Nothing is left.
+    Done,
+    /// Another thread is writing; it will see what this one queued.
+    Busy,
+    /// The transport has no room.
+    Full,
+}
+
+/// Why a call could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError<E> {
+    /// The connection has ended.
+    #[error(transparent)]
+    Closed(Closed),
+    /// An argument cannot be written.
+    #[error("{0}")]
+    Argument(E),
+    /// The message is too large for the wire.
+    #[error(transparent)]
+    Message(EncodeError),
+    /// A signal handler ended the wait for room to write.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl<H: Host> Link<H> {
+    /// Sends a request and returns the call that awaits its reply. Blocks only while the transport has no room, and reads
+    /// meanwhile. `write` writes the arguments; it runs with no lock held.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was sent then, and nothing is lent.
+    pub fn start<E>(
+        self: &Arc<Self>,
+        handler: i64,
+        callback: Option<Callback>,
+        deadline: Option<Instant>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
+        if let Some(closed) = self.closed() {
+            return Err(StartError::Closed(closed));
+        }
+        let message = self.session().start_request(handler, running_request(self));
+        let call = Arc::new(Call::new(message.seq(), handler, callback));
+        let frame = self.write_message(message, write)?;
+        let sent = self.session().send_request(frame, call.clone());
+        if sent.is_err() {
+            return Err(StartError::Closed(self.closed_or_unknown()));
+        }
+        self.transmit(deadline).map_err(|Interrupted| StartError::Interrupted)?;
+        Ok(call)
+    }
+
+    /// Answers the peer's request `seq`. `write` writes the result or the exception; it runs with no lock held. Blocks only
+    /// while the transport has no room.
+    ///
+    /// # Errors
+    /// What could not be written; nothing was sent then, and another reply must be.
+    pub fn reply<E>(
+        self: &Arc<Self>,
+        seq: Seq,
+        kind: ReplyKind,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<(), StartError<E>> {
+        let message = self.session().start_reply(seq, kind);
+        let frame = self.write_message(message, write)?;
+        self.session().send_reply(frame);
+        self.transmit(None).map_err(|Interrupted| StartError::Interrupted)
+    }
+
+    /// Writes and seals one message, all or nothing.
+    fn write_message<E>(
+        &self,
+        mut message: Outgoing,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Sealed, StartError<E>> {
+        let (message, error) = match write(&mut message.boxer(&self.limits)) {
+            Ok(()) => match message.seal() {
+                Ok(frame) => return Ok(frame),
+                Err(failed) => (*failed.message, StartError::Message(failed.error)),
+            },
+            Err(error) => (message, StartError::Argument(error)),
+        };
+        let garbage = self.session().roll_back(message);
+        drop(garbage);
+        Err(error)
+    }
+
+    /// Gets everything queued onto the wire. A thread that finds no room goes on reading, or leaves the reading to the
+    /// thread that does it.
+    fn transmit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
+        while self.flush() == Flush::Full {
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                // What is queued stays so, and goes out when there is room; only the wait is over.
+                self.attend();
+                return Ok(());
+            }
+            if self.turn.try_take() {
+                self.read_until(Goal::Output, deadline)?;
+            } else {
+                let waited =
+                    self.host.blocking(|| self.transport.wait(Interest::Write, self.slice(deadline)));
+                if waited.is_err() {
+                    self.host.check_signals()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the transport takes without waiting.
+    pub(super) fn flush(self: &Arc<Self>) -> Flush {
+        loop {
+            let Ok(mut unsent) = self.unsent.try_lock() else {
+                // The thread that writes looks at the queue again after it lets go.
+                return Flush::Busy;
+            };
+            if let Err(error) = self.write_out(&mut unsent) {
+                drop(unsent);
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    let queued = self.session().queued();
+                    if queued <= MAX_QUEUED {
+                        return Flush::Full;
+                    }
+                    self.end(EndReason::SlowConsumer { queued, max: MAX_QUEUED });
+                } else {
+                    self.end(EndReason::Transport(error));
+                }
+                return Flush::Done;
+            }
+            drop(unsent);
+            if !self.session().has_output() {
+                return Flush::Done;
+            }
+        }
+    }
+
+    /// True if bytes wait for room in the transport.
+    pub(super) fn has_unsent(&self) -> bool {
+        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        unsent.written < unsent.bytes.len() || self.session().has_output()
+    }
+
+    fn write_out(&self, unsent: &mut Unsent) -> io::Result<()> {
+        loop {
+            while unsent.written < unsent.bytes.len() {
+                match self.transport.write(&unsent.bytes[unsent.written..]) {
+                    Ok(count) => unsent.written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            unsent.written = 0;
+            match self.session().take_output() {
+                Some(bytes) => unsent.bytes = bytes,
+                None => {
+                    unsent.bytes = Vec::new();
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Waiting: reading while it is this thread's turn, running requests, parking otherwise.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netref_core::message::Inbound;
+use netref_core::session::Event;
+
+use super::call::Step;
+use super::link::{RunningRequest, nesting};
+use super::sending::Flush;
+use super::transport::Interest;
+use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError, pool};
+
+/// Requests of a stock peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to
+/// the pool, which keeps the stack bounded.
+const MAX_NESTING: usize = 32;
+/// A parked thread looks for signals as often, since waking from a park is not something that a signal does.
+const SIGNAL_CHECK: Duration = Duration::from_millis(100);
+
+/// Why a thread reads.
+pub(super) enum Goal<'a, S> {
+    /// Until this call completes; or for ever, if it is a serving one.
+    Call(&'a Arc<Call<S>>),
+    /// Until nothing waits to be written.
+    Output,
+    /// Until somebody else wants to.
+    Background,
+}
+
+/// What a thread that reads must do next, once it has given up the turn.
+enum Pause<S> {
+    /// The goal is reached, or the deadline has passed: the caller knows which.
+    Return,
+    Run(Inbound<S>),
+    CallBack(Callback),
+    Drop(Vec<S>),
+    End(EndReason),
+    CheckSignals,
+}
+
+impl<H: Host> Link<H> {
+    /// Waits until `call` completes. Meanwhile the thread reads, and runs requests of the peer that belong to it.
+    ///
+    /// # Errors
+    /// [`WaitError`]; the call goes on, unless it is [abandoned](Self::abandon).
+    pub fn wait(
+        self: &Arc<Self>,
+        call: &Arc<Call<H::Shared>>,
+        deadline: Option<Instant>,
+    ) -> Result<(), WaitError> {
+        call.enter();
+        let outcome = self.wait_entered(call, deadline);
+        let orphans = call.leave();
+        self.turn.leave(call, orphans.is_some());
+        for request in orphans.into_iter().flatten() {
+            self.run_on_pool(request);
+        }
+        outcome
+    }
+
+    /// Serves the peer's requests until the connection ends.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by a signal handler.
+    pub fn serve_all(self: &Arc<Self>) -> Result<(), Interrupted> {
+        match self.wait(&self.new_server(), None) {
+            Err(WaitError::Interrupted) => Err(Interrupted),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait_entered(
+        self: &Arc<Self>,
+        call: &Arc<Call<H::Shared>>,
+        deadline: Option<Instant>,
+    ) -> Result<(), WaitError> {
+        loop {
+            match call.next_step() {
+                Step::Completed => return Ok(()),
+                Step::Run(request) => {
+                    self.run(request);
+                    continue;
+                }
+                Step::Wait => {}
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                return Err(WaitError::TimedOut);
+            }
+            if self.turn.take_or_follow(call) {
+                self.read_until(Goal::Call(call), deadline)?;
+            } else {
+                self.host.blocking(|| park_until(self.slice(deadline)));
+                self.host.check_signals()?;
+            }
+        }
+    }
+
+    /// The deadline, or the next time to look for signals if that is earlier.
+    pub(super) fn slice(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let check = Instant::now() + SIGNAL_CHECK;
+        Some(deadline.map_or(check, |at| at.min(check)))
+    }
+
+    /// Reads in the background until somebody waits. The calling thread has the turn.
+    pub(super) fn read_in_background(self: &Arc<Self>) {
+        // Nobody interrupts a driver thread: signals are the business of the world's own threads.
+        let _ = self.read_until(Goal::Background, None);
+    }
+
+    /// Reads, with the turn taken, until the goal is reached or there is something to do for which the turn must be given
+    /// up; gives it up and does that.
+    pub(super) fn read_until(
+        self: &Arc<Self>,
+        goal: Goal<'_, H::Shared>,
+        deadline: Option<Instant>,
+    ) -> Result<(), Interrupted> {
+        let pause = self.read(&goal, deadline);
+        if self.turn.give_up() {
+            self.attend();
+        }
+        match pause {
+            Pause::Return => {}
+            Pause::Run(request) => self.run(request),
+            Pause::CallBack(callback) => callback(),
+            Pause::Drop(garbage) => drop(garbage),
+            Pause::End(reason) => self.end(reason),
+            Pause::CheckSignals => self.host.check_signals()?,
+        }
+        Ok(())
+    }
+
+    fn read(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, deadline: Option<Instant>) -> Pause<H::Shared> {
+        let mut deframer = self.deframer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            loop {
+                // What has arrived is worked off first, even if this thread has all it wants: nobody else may look for
+                // a while.
+                let awaits_reply = self.session().awaits_reply();
+                match deframer.next_payload(&self.limits, awaits_reply) {
+                    Ok(Some(payload)) => {
+                        if let Some(pause) = self.accept(goal, payload) {
+                            return pause;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Pause::End(EndReason::Protocol(error.into())),
+                }
+            }
+            let flushed = self.flush();
+            if self.is_reached(goal) || self.closed().is_some() {
+                return Pause::Return;
+            }
+            let space = deframer.space();
+            let received = self.host.blocking(|| {
+                if flushed == Flush::Full {
+                    self.transport.wait(Interest::ReadOrWrite, deadline)?;
+                    self.transport.receive(space, Some(Instant::now()))
+                } else {
+                    self.transport.receive(space, deadline)
+                }
+            });
+            match received {
+                Ok(0) if deframer.is_mid_frame() => return Pause::End(EndReason::Truncated),
+                Ok(0) => return Pause::End(EndReason::EndOfStream),
+                Ok(count) => deframer.filled(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Pause::CheckSignals,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if deadline.is_some_and(|at| Instant::now() >= at) {
+                        return Pause::Return;
+                    }
+                }
+                Err(error) => return Pause::End(EndReason::Transport(error)),
+            }
+        }
+    }
+
+    /// Works on one message of the peer. Returns what the turn must be given up for, if anything.
+    fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Vec<u8>) -> Option<Pause<H::Shared>> {
+        let (event, garbage) = {
+            let mut session = self.session();
+            (session.accept(payload), session.take_garbage())
+        };
+        let pause = match event {
+            Ok(Event::Request(request)) => self.place(goal, request),
+            Ok(Event::Reply { token, message }) => {
+                token.complete(message.map_err(CallError::Unreadable)).map(Pause::CallBack)
+            }
+            Ok(Event::Handled) => None,
+            Ok(Event::Close) => {
+                self.flush();
+                Some(Pause::End(EndReason::ClosedByPeer))
+            }
+            Err(error) => Some(Pause::End(EndReason::Protocol(error))),
+        };
+        debug_assert!(
+            pause.is_none() || garbage.is_empty(),
+            "only a DEL makes garbage, and it does nothing else"
+        );
+        if garbage.is_empty() { pause } else { Some(Pause::Drop(garbage)) }
+    }
+
+    fn is_reached(&self, goal: &Goal<'_, H::Shared>) -> bool {
+        match goal {
+            Goal::Call(call) => call.is_completed(),
+            Goal::Output => !self.has_unsent(),
+            Goal::Background => self.turn.has_followers(),
+        }
+    }
+
+    /// Decides which thread runs a request: this one if it returns something.
+    fn place(
+        self: &Arc<Self>,
+        goal: &Goal<'_, H::Shared>,
+        request: Inbound<H::Shared>,
+    ) -> Option<Pause<H::Shared>> {
+        let request = match self.owner(goal, &request) {
+            Owner::ThisThread => return Some(Pause::Run(request)),
+            Owner::Waiter(call) => match call.hand_over(request) {
+                Ok(()) => return None,
+                Err(request) => request,
+            },
+            Owner::Pool => request,
+        };
+        self.run_on_pool(request);
+        None
+    }
+
+    fn owner(&self, goal: &Goal<'_, H::Shared>, request: &Inbound<H::Shared>) -> Owner<H::Shared> {
+        if self.dispatch == Dispatch::Pool {
+            return Owner::Pool;
+        }
+        let (caller, chained) = {
+            let session = self.session();
+            let caller = request.parent().and_then(|seq| session.token(seq).cloned());
+            (caller, session.features().chain)
+        };
+        match (goal, caller) {
+            (Goal::Call(mine), Some(call)) if Arc::ptr_eq(mine, &call) && !call.is_completed() => {
+                Owner::ThisThread
+            }
+            (_, Some(call)) => Owner::Waiter(call),
+            (Goal::Background, None) => match self.turn.serving_follower() {
+                Some(server) => Owner::Waiter(server),
+                None => Owner::ThisThread,
+            },
+            (Goal::Call(mine), None) if mine.is_serving() => Owner::ThisThread,
+            // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
+            (Goal::Call(mine), None) if !chained && !mine.is_completed() && nesting() < MAX_NESTING => {
+                Owner::ThisThread
+            }
+            (_, None) => self.turn.serving_follower().map_or(Owner::Pool, Owner::Waiter),
+        }
+    }
+
+    fn run(self: &Arc<Self>, request: Inbound<H::Shared>) {
+        let _running = RunningRequest::enter(self, request.seq());
+        self.host.handle(self, request);
+    }
+
+    fn run_on_pool(self: &Arc<Self>, request: Inbound<H::Shared>) {
+        let link = self.clone();
+        pool::spawn(move || {
+            let host = &link.host;
+            host.on_driver_thread(|| link.run(request));
+        });
+    }
+}
+
+/// The thread that a request is due to run on.
+enum Owner<S> {
+    ThisThread,
+    Waiter(Arc<Call<S>>),
+    Pool,
+}
+
+fn park_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+        None => thread::park(),
+    }
+}

@@ -1,0 +1,147 @@
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes to read.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    ReadOrWrite,
+}
+
+/// A stream of bytes in both directions.
+///
+/// Reading and writing never block, apart from [`receive`](Self::receive), which only the thread with the turn to read
+/// calls. After [`close`](Self::close), every blocked call returns at once.
+pub trait Transport: Send + Sync + 'static {
+    /// Waits until some bytes are there, reads them, and returns how many: 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the deadline passed or there is no telling yet,
+    /// [`Interrupted`](io::ErrorKind::Interrupted) after a signal, else what is wrong with the stream.
+    fn receive(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// Writes what there is room for, without waiting.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, else what is wrong with the stream.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits until one of the things in `interest` can be done, the deadline passes, or a signal arrives.
+    ///
+    /// # Errors
+    /// [`Interrupted`](io::ErrorKind::Interrupted) after a signal, else what is wrong with the stream.
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()>;
+
+    /// Ends the stream in both directions and wakes whoever is blocked on it.
+    fn close(&self);
+
+    /// True if the peer is on this machine, so that compressing could only cost.
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+/// A TCP or unix socket.
+#[derive(Debug)]
+pub struct SocketTransport {
+    socket: OwnedFd,
+    /// True if reads may block in the kernel: the socket is in blocking mode, with a receive timeout of ours on it.
+    blocking_reads: bool,
+    local: bool,
+}
+
+/// How long a blocking read sleeps in the kernel before the slower wait with an exact deadline takes over. A busy
+/// connection never sees the end of it; an idle one sees it once.
+const RECEIVE_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl SocketTransport {
+    /// Takes over a connected socket in whatever mode it is.
+    #[must_use]
+    pub fn new(socket: OwnedFd) -> Self {
+        let local = is_local(&socket);
+        Self { socket, blocking_reads: false, local }
+    }
+
+    /// Takes over a connected socket that nobody else uses: it is set up for the lowest latency.
+    ///
+    /// # Errors
+    /// If the socket refuses a setting.
+    pub fn exclusive(socket: OwnedFd) -> io::Result<Self> {
+        let mut transport = Self::new(socket);
+        let socket = &transport.socket;
+        rustix::io::ioctl_fionbio(socket, false)?;
+        sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
+        transport.blocking_reads = true;
+        Ok(transport)
+    }
+}
+
+impl AsFd for SocketTransport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Transport for SocketTransport {
+    fn receive(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        let patient =
+            deadline.is_none_or(|at| at.saturating_duration_since(Instant::now()) > RECEIVE_TIMEOUT);
+        let flags = if self.blocking_reads && patient { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        match rustix::net::recv(&self.socket, &mut *buffer, flags) {
+            Ok((count, _)) => Ok(count),
+            Err(rustix::io::Errno::AGAIN) => {
+                self.wait(Interest::Read, deadline)?;
+                Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::DONTWAIT)?.0)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        wait_for(self.socket.as_fd(), interest, deadline)
+    }
+
+    fn close(&self) {
+        // Fails only if the peer was faster.
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+    }
+
+    fn is_local(&self) -> bool {
+        self.local
+    }
+}
+
+fn wait_for(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+    let flags = match interest {
+        Interest::Read => PollFlags::IN,
+        Interest::Write => PollFlags::OUT,
+        Interest::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
+    };
+    let timeout = deadline.map(|at| {
+        let left = at.saturating_duration_since(Instant::now());
+        Timespec { tv_sec: left.as_secs().min(i32::MAX as u64) as _, tv_nsec: left.subsec_nanos().into() }
+    });
+    rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref())?;
+    Ok(())
+}
+
+fn is_local(socket: &OwnedFd) -> bool {
+    match rustix::net::getpeername(socket).ok().flatten().map(std::net::SocketAddr::try_from) {
+        Some(Ok(address)) => address.ip().is_loopback(),
+        // Not an internet address: a unix socket.
+        Some(Err(_)) => true,
+        None => false,
+    }
+}

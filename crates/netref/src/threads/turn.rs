@@ -1,0 +1,100 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Call;
+
+/// Who reads. At most one thread has the turn; those that wait without it are followers.
+#[derive(Debug)]
+pub(super) struct Turn<S> {
+    state: Mutex<State<S>>,
+}
+
+#[derive(Debug)]
+struct State<S> {
+    taken: bool,
+    followers: Vec<Arc<Call<S>>>,
+    /// Grows whenever the turn is given up, so that the watch can tell a quiet link from a busy one.
+    epoch: u64,
+}
+
+/// What [`Turn::look`] sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Glance {
+    pub(super) taken: bool,
+    pub(super) epoch: u64,
+}
+
+impl<S> Turn<S> {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(State { taken: false, followers: Vec::new(), epoch: 0 }) }
+    }
+
+    /// Takes the turn if it is free.
+    pub(super) fn try_take(&self) -> bool {
+        let mut state = self.lock();
+        !std::mem::replace(&mut state.taken, true)
+    }
+
+    /// Takes the turn if it is free, else makes the waiter of `call` a follower, to be woken when it is.
+    pub(super) fn take_or_follow(&self, call: &Arc<Call<S>>) -> bool {
+        let mut state = self.lock();
+        if !state.taken {
+            state.taken = true;
+            return true;
+        }
+        if !state.followers.iter().any(|follower| Arc::ptr_eq(follower, call)) {
+            state.followers.push(call.clone());
+        }
+        false
+    }
+
+    /// Gives up the turn and wakes a follower, if there is one. Returns true if nobody is left to read.
+    pub(super) fn give_up(&self) -> bool {
+        let mut state = self.lock();
+        state.taken = false;
+        state.epoch += 1;
+        wake_one(&state)
+    }
+
+    /// A thread waits for `call` no more; `deserted` if no other does. If it was the one woken to read, another is woken
+    /// in its place.
+    pub(super) fn leave(&self, call: &Arc<Call<S>>, deserted: bool) {
+        let mut state = self.lock();
+        if !state.followers.iter().any(|follower| Arc::ptr_eq(follower, call)) {
+            return;
+        }
+        if deserted {
+            state.followers.retain(|follower| !Arc::ptr_eq(follower, call));
+        }
+        if !state.taken {
+            wake_one(&state);
+        }
+    }
+
+    pub(super) fn has_followers(&self) -> bool {
+        !self.lock().followers.is_empty()
+    }
+
+    /// A parked thread that serves, to run a request that belongs to no call.
+    pub(super) fn serving_follower(&self) -> Option<Arc<Call<S>>> {
+        self.lock().followers.iter().find(|call| call.is_serving()).cloned()
+    }
+
+    pub(super) fn look(&self) -> Glance {
+        let state = self.lock();
+        Glance { taken: state.taken, epoch: state.epoch }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake_one<S>(state: &State<S>) -> bool {
+    match state.followers.first() {
+        Some(call) => {
+            call.wake();
+            false
+        }
+        None => true,
+    }
+}
