@@ -171,6 +171,9 @@ pub enum ScanError {
         /// Number in the reference.
         number: i64,
     },
+    /// A request addressed to a name.
+    #[error("{0:?} is not a request: requests have numbers")]
+    UnknownHandler(String),
 }
 
 /// Checks one received box and collects its references in order. `lookup` finds an object of ours.
@@ -213,8 +216,13 @@ pub trait Claims<O> {
     /// The next object of ours that the message refers to.
     ///
     /// # Errors
-    /// If the message was not scanned.
+    /// If the message was not scanned, or was read before.
     fn own(&mut self) -> Result<O, DecodeError>;
+    /// Checks that such a reference is next.
+    ///
+    /// # Errors
+    /// If the message was not scanned, or was read before.
+    fn check_theirs(&self) -> Result<(), DecodeError>;
     /// Takes over the next received reference to an object of the peer's.
     fn taken(&mut self);
 }
@@ -246,6 +254,7 @@ pub fn read<W: World>(
             world.own(claims.own()?)
         }
         MINE => {
+            claims.check_theirs()?;
             let proxy = world.proxy(PackRef::read(reader)?)?;
             claims.taken();
             proxy

@@ -25,7 +25,7 @@ pub struct Hello {
 pub struct Features {
     /// Requests may say which request of the peer they are made for: `(handler, args, parent)`.
     pub chain: bool,
-    /// DEL needs no reply.
+    /// A DEL with the sequence number -1 gets no answer.
     pub quiet_del: bool,
 }
 

@@ -74,11 +74,12 @@ pub fn open() -> Vec<u8> {
 #[must_use]
 pub fn seal(mut frame: Vec<u8>, compression: Compression) -> Vec<u8> {
     let mut flag = 0;
-    if compression == Compression::Auto && frame.len() - HEADER_LEN > COMPRESSION_THRESHOLD {
-        if let Some(smaller) = deflate(&frame[HEADER_LEN..]) {
-            frame = smaller;
-            flag = 1;
-        }
+    if compression == Compression::Auto
+        && frame.len() - HEADER_LEN > COMPRESSION_THRESHOLD
+        && let Some(smaller) = deflate(&frame[HEADER_LEN..])
+    {
+        frame = smaller;
+        flag = 1;
     }
     let length = u32::try_from(frame.len() - HEADER_LEN).expect("the payload fits a 32-bit length");
     frame[..4].copy_from_slice(&length.to_be_bytes());

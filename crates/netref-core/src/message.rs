@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::boxing::{self, Boxer, Claim, Claims};
-use crate::brine::{DecodeError, EncodeError, Reader, Writer};
+use crate::brine::{self, DecodeError, EncodeError, Reader, Writer};
 use crate::exception::ExceptionData;
 use crate::frame::{self, Compression};
 use crate::limits::Limits;
@@ -31,6 +31,24 @@ impl Dialect {
             1..=3 => Some(Self::V6),
             _ => None,
         }
+    }
+}
+
+/// What a request is addressed to.
+///
+/// Every request that there is has a number. A name is what no peer answers other than with a `KeyError`: RPyC lets
+/// programs send one, so it can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler<'a> {
+    /// One of the [`handlers`], or a number that no request has.
+    Number(i64),
+    /// A name.
+    Name(&'a str),
+}
+
+impl From<i64> for Handler<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
     }
 }
 
@@ -74,13 +92,21 @@ impl Draft {
     /// Starts a request. With `parent`, the request says which request of the peer the sending thread is executing;
     /// only for a peer that announced [`Features::CHAIN`](crate::extension::Features::CHAIN).
     #[must_use]
-    pub fn request(dialect: Dialect, seq: Seq, handler: i64, parent: Option<Seq>) -> Self {
+    pub fn request<'a>(
+        dialect: Dialect,
+        seq: Seq,
+        handler: impl Into<Handler<'a>>,
+        parent: Option<Seq>,
+    ) -> Self {
         let mut draft = Self::start(dialect, Kind::Request, seq);
         let mut out = draft.plain_writer();
         // A pair (handler, args), or a triple with the parent at its end: `seal_request` appends that.
-        let opened = out.begin_tuple(if parent.is_some() { 3 } else { 2 });
+        let mut opened = out.begin_tuple(if parent.is_some() { 3 } else { 2 });
+        match handler.into() {
+            Handler::Number(number) => out.int(number),
+            Handler::Name(name) => opened = opened.and_then(|()| out.str(name)),
+        }
         debug_assert!(opened.is_ok(), "the head of a message is within every limit");
-        out.int(handler);
         draft
     }
 
@@ -227,6 +253,14 @@ impl<O> Inbound<O> {
         ExceptionData::read(world, &mut reader)
     }
 
+    /// Builds the plain value that an exception message carries, for a world that has its own reading of it.
+    ///
+    /// # Errors
+    /// What the world refuses to build.
+    pub fn exception_value<W: World<Shared = O>>(&self, world: &W) -> Result<W::Object, W::Error> {
+        brine::read(world, &mut self.reader())
+    }
+
     /// The by-value argument tuple of an extension request, or the by-value result of its reply, as brine.
     pub(crate) fn reader(&self) -> Reader<'_> {
         let mut reader = Reader::new(&self.payload, &self.limits);
@@ -270,6 +304,13 @@ impl<O> Claims<O> for ClaimQueue<O> {
                 Err(DecodeError::Expected { expected: "a reference settled on arrival" })
             }
             None => Err(DecodeError::Expected { expected: "a reference settled on arrival" }),
+        }
+    }
+
+    fn check_theirs(&self) -> Result<(), DecodeError> {
+        match self.claims.as_slice().first() {
+            Some(Claim::Peer(_)) => Ok(()),
+            _ => Err(DecodeError::Expected { expected: "a reference settled on arrival" }),
         }
     }
 

@@ -51,7 +51,7 @@ impl Default for Rules<'_> {
 
 /// The peer may not reach the attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot access {name:?}")]
+#[error("cannot access '{name}'")]
 pub struct Denied {
     /// The name asked for.
     pub name: String,

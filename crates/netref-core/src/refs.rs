@@ -226,7 +226,7 @@ impl<O> Exports<O> {
     #[must_use]
     pub fn get(&self, pack: PackRef<'_>) -> Option<&O> {
         let entry = self.entries.get(&pack.number())?;
-        (entry.pack.class == pack.class).then_some(&entry.object)
+        (entry.pack.as_ref() == pack).then_some(&entry.object)
     }
 
     /// Takes back `count` references. Returns the object when it was the last one (or more than there were): drop it
@@ -237,7 +237,7 @@ impl<O> Exports<O> {
     pub fn take_back(&mut self, pack: PackRef<'_>, count: i64) -> Result<Option<O>, ReleaseError> {
         let unknown = ReleaseError::Unknown(pack.number());
         let given = u64::try_from(count).ok().filter(|&n| n > 0).ok_or(ReleaseError::BadCount(count))?;
-        let named = self.entries.get_mut(&pack.number()).filter(|entry| entry.pack.class == pack.class);
+        let named = self.entries.get_mut(&pack.number()).filter(|entry| entry.pack.as_ref() == pack);
         let entry = named.ok_or(unknown)?;
         if entry.count > given {
             entry.count -= given;

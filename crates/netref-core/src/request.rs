@@ -177,10 +177,10 @@ impl<T> Request<T> {
     {
         use handlers::*;
         let handler = message.handler();
-        if handler == INSPECT {
-            if let Ok(pack) = message.inspected() {
-                return Ok(Self::Inspect { pack });
-            }
+        if handler == INSPECT
+            && let Ok(pack) = message.inspected()
+        {
+            return Ok(Self::Inspect { pack });
         }
         let mut args = message.arguments(world).map_err(BadRequest::World)?.into_iter();
         let count = args.len();

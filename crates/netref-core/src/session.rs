@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::boxing::{self, ScanError};
-use crate::brine::{self, DecodeError};
+use crate::brine::{self, DecodeError, Token};
 use crate::exception;
 use crate::extension::{Features, HELLO, Hello};
 use crate::frame::{Compression, FrameError};
 use crate::limits::Limits;
-use crate::message::{ClaimQueue, Dialect, Draft, Head, Inbound, Kind, Seq, read_head};
+use crate::message::{ClaimQueue, Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
 use crate::refs::{Exports, ReleaseError, Releases};
 use crate::request::handlers;
 
@@ -33,7 +33,9 @@ const JOIN_OUTPUT: usize = 64 * 1024;
 /// 2. **Messages out.** [`start_request`](Self::start_request) or [`start_reply`](Self::start_reply) gives a draft; write
 ///    into it without the lock (the world's [`refer`](crate::World::refer) takes it briefly to lend an object); then
 ///    seal it and [`send_request`](Self::send_request) or [`send_reply`](Self::send_reply) it. If writing failed, or the
-///    message is not to be sent after all, call [`roll_back`](Self::roll_back): nothing has happened then.
+///    message is not to be sent after all, call [`roll_back`](Self::roll_back): nothing has happened then. Whatever
+///    proxies the message names must live until it is sent: one that dies before could give its last reference back
+///    ahead of the message.
 /// 3. **Bytes out.** After every call above, drain [`take_output`](Self::take_output) and write it in that order. Before
 ///    sleeping, drain once more: references to give back join whatever is written next, or go out by themselves then.
 /// 4. **Garbage.** Objects that the peer let go of collect in [`take_garbage`](Self::take_garbage). Drop them after
@@ -55,6 +57,8 @@ pub struct Session<O, T> {
     releases: Arc<Releases>,
     pending: HashMap<Seq, Pending<T>>,
     next_seq: Seq,
+    /// Whether the peer has said anything; its dialect is settled then.
+    heard: bool,
     inflight: usize,
     errors: u32,
     output: VecDeque<Vec<u8>>,
@@ -199,6 +203,7 @@ impl<O: Clone, T> Session<O, T> {
             releases: Arc::default(),
             pending: HashMap::new(),
             next_seq: 0,
+            heard: false,
             inflight: 0,
             errors: 0,
             output: VecDeque::new(),
@@ -214,12 +219,10 @@ impl<O: Clone, T> Session<O, T> {
     /// Starts a request to `handler`. `parent` is the request of the peer that the caller is executing, if any; it is
     /// sent if the peer understands it.
     #[must_use]
-    pub fn start_request(&mut self, handler: i64, parent: Option<Seq>) -> Outgoing {
+    pub fn start_request<'a>(&mut self, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let parent = parent.filter(|_| self.features.chain);
-        let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
-        Outgoing { seq, parent, draft, compression: self.compression }
+        self.outgoing(seq, handler, parent.filter(|_| self.features.chain))
     }
 
     /// Starts the reply to the peer's request `seq`: a result, or an exception.
@@ -325,6 +328,7 @@ impl<O: Clone, T> Session<O, T> {
         if payload.is_empty() {
             return Ok(Event::Handled);
         }
+        self.heard = true;
         let head = read_head(dialect, &payload, &self.limits)?.0;
         match head.kind {
             Kind::Request => self.accept_request(head, payload),
@@ -417,12 +421,21 @@ impl<O: Clone, T> Session<O, T> {
 
     // ---- inside
 
+    fn outgoing<'a>(&self, seq: Seq, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
+        let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
+        Outgoing { seq, parent, draft, compression: self.compression }
+    }
+
     fn check_dialect(&mut self, payload: &[u8]) -> Result<Dialect, ProtocolError> {
         let Some(&first_byte) = payload.first() else { return Ok(self.dialect.unwrap_or_default()) };
         let spoken = Dialect::detect(payload);
         match (self.dialect, spoken) {
             (None, None) => Err(ProtocolError::NotRpyc { first_byte }),
             (None, Some(dialect)) => Ok(*self.dialect.insert(dialect)),
+            // A side that has not spoken yet can still follow: two sockets joined by hand have no initiator.
+            (Some(ours), Some(theirs)) if ours != theirs && self.next_seq == 0 && !self.heard => {
+                Ok(*self.dialect.insert(theirs))
+            }
             (Some(ours), Some(theirs)) if ours != theirs => Err(ProtocolError::WrongDialect { peer: theirs }),
             (Some(ours), _) => Ok(ours),
         }
@@ -436,7 +449,7 @@ impl<O: Clone, T> Session<O, T> {
                 self.refuse(head.seq, class_of(&error), &error.to_string());
                 Ok(Event::Handled)
             }
-            Err(error @ ScanError::UnknownReference { .. }) => {
+            Err(error @ (ScanError::UnknownReference { .. } | ScanError::UnknownHandler(_))) => {
                 self.refuse(head.seq, "KeyError", &error.to_string());
                 Ok(Event::Handled)
             }
@@ -450,6 +463,10 @@ impl<O: Clone, T> Session<O, T> {
         request: Scanned<O>,
     ) -> Result<Event<O, T>, ProtocolError> {
         let Scanned { handler, body, parent, claims } = request;
+        if handler != HELLO {
+            // A netref peer that speaks first says HELLO first, so this one knows no extensions.
+            self.offer = Offer::Made(self.offered());
+        }
         match handler {
             handlers::DEL => self.accept_release(head.seq, &payload, body),
             handlers::CLOSE => {
@@ -491,7 +508,12 @@ impl<O: Clone, T> Session<O, T> {
         if !(2..=3).contains(&parts) {
             return Err(DecodeError::Expected { expected: WHAT }.into());
         }
-        let handler = reader.int("a handler number")?;
+        let (handler, name) = match reader.next()? {
+            Token::Int(number) => (number, None),
+            // No number at all: it is refused, but only when what it refers to has been given back.
+            Token::Str(name) => (0, Some(name)),
+            _ => return Err(DecodeError::Expected { expected: "a handler number" }.into()),
+        };
         let body = reader.position();
         let mut claims = Vec::new();
         let outcome = if handler == handlers::DEL {
@@ -505,6 +527,9 @@ impl<O: Clone, T> Session<O, T> {
         outcome?;
         let parent = if parts == 3 { Some(reader.int("the number of a parent request")?) } else { None };
         reader.finish()?;
+        if let Some(name) = name {
+            return Err(ScanError::UnknownHandler(name.to_owned()));
+        }
         Ok(Scanned { handler, body, parent, claims })
     }
 
@@ -513,12 +538,12 @@ impl<O: Clone, T> Session<O, T> {
         let Some(pending) = self.pending.remove(&head.seq) else { return Ok(Event::Handled) };
         let seq = head.seq;
         let message = self.scan_reply(head, payload);
-        if let Err(ScanError::Malformed(error)) = &message {
-            if let Err(fatal) = self.count_error(error) {
-                // The call ends with the connection, like all the others.
-                self.pending.insert(seq, pending);
-                return Err(fatal);
-            }
+        if let Err(ScanError::Malformed(error)) = &message
+            && let Err(fatal) = self.count_error(error)
+        {
+            // The call ends with the connection, like all the others.
+            self.pending.insert(seq, pending);
+            return Err(fatal);
         }
         match pending {
             Pending::Waiting(token) => {
@@ -549,6 +574,7 @@ impl<O: Clone, T> Session<O, T> {
     }
 
     fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        let is_quiet = self.features.quiet_del && seq == QUIET_SEQ;
         let mut reader = brine::Reader::new(payload, &self.limits);
         reader.seek(body);
         let outcome = match boxing::read_release(&mut reader) {
@@ -559,10 +585,11 @@ impl<O: Clone, T> Session<O, T> {
         match outcome {
             Ok(object) => {
                 self.garbage.extend(object);
-                if !self.features.quiet_del {
+                if !is_quiet {
                     self.answer_value(seq, &[NONE]);
                 }
             }
+            Err(_) if is_quiet => {}
             Err(error @ ReleaseError::BadCount(_)) => self.refuse(seq, "ValueError", &error.to_string()),
             Err(error) => self.refuse(seq, "KeyError", &error.to_string()),
         }
@@ -608,11 +635,11 @@ impl<O: Clone, T> Session<O, T> {
     fn accept_hello_reply(&mut self, message: Option<Inbound<O>>) {
         let Some(message) = message.filter(|message| message.kind == Kind::Reply) else { return };
         let mut reader = message.reader();
-        if boxing::enter_value(&mut reader).is_ok() {
-            if let Ok(hello) = Hello::read(&mut reader) {
-                self.features = self.offered().intersection(hello.features);
-                self.peer = Some(hello);
-            }
+        if boxing::enter_value(&mut reader).is_ok()
+            && let Ok(hello) = Hello::read(&mut reader)
+        {
+            self.features = self.offered().intersection(hello.features);
+            self.peer = Some(hello);
         }
     }
 
@@ -654,7 +681,11 @@ impl<O: Clone, T> Session<O, T> {
 
     fn queue_releases(&mut self) {
         for (pack, count) in self.releases.take() {
-            let mut message = self.start_request(handlers::DEL, None);
+            let mut message = if self.features.quiet_del {
+                self.outgoing(QUIET_SEQ, handlers::DEL, None)
+            } else {
+                self.start_request(handlers::DEL, None)
+            };
             let written = message.boxer(&self.limits).release(&pack, count);
             debug_assert!(written.is_ok(), "a DEL is within every limit");
             if let Ok(frame) = message.seal() {
@@ -680,6 +711,10 @@ impl<O: Clone, T> Session<O, T> {
         Ok(())
     }
 }
+
+/// Number of a DEL that asks for no answer, between peers that have [`Features::quiet_del`]. One with any other number,
+/// such as a program sends by hand, is answered like every request.
+const QUIET_SEQ: Seq = -1;
 
 /// Brine of `None`.
 const NONE: u8 = 0;

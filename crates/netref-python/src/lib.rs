@@ -1,1 +1,45 @@
-//! x
+//! `netref._netref`: Python objects as an object world of the protocol, over the thread driver.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`world`] | Python objects to and from brine and boxes |
+//! | [`host`] | a connection's Python side: its proxies, and what its threads need of the interpreter |
+//! | [`requests`] | what a peer asks for, carried out on Python objects |
+//! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
+//! | [`proxy`] | `BaseNetref` |
+//! | [`result`] | `AsyncResult` |
+//! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
+//! | [`calls`] | calls, for the methods of proxies' classes |
+//! | [`brine`] | `dump` and `load` |
+//!
+//! Everything here runs with the interpreter attached, except what is inside [`Host::blocking`](netref::threads::Host):
+//! that is where threads truly sleep.
+
+mod brine;
+mod calls;
+mod connection;
+mod errors;
+mod host;
+mod proxy;
+mod requests;
+mod result;
+mod world;
+
+use pyo3::prelude::*;
+
+/// The module `netref._netref`.
+#[pymodule]
+fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<connection::Connection>()?;
+    module.add_class::<proxy::BaseNetref>()?;
+    module.add_class::<result::AsyncResult>()?;
+    module.add_function(wrap_pyfunction!(calls::call, module)?)?;
+    module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
+    module.add_function(wrap_pyfunction!(brine::dump, module)?)?;
+    module.add_function(wrap_pyfunction!(brine::load, module)?)?;
+    module.add_function(wrap_pyfunction!(calls::call, module)?)?;
+    module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
+    module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;
+    module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}

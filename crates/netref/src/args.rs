@@ -23,6 +23,8 @@ pub struct Args {
     /// Named arguments.
     pub named: Vec<(String, Value)>,
     taken: usize,
+    /// Who is called, for messages; empty if that is not known.
+    function: &'static str,
 }
 
 impl Args {
@@ -39,13 +41,22 @@ impl Args {
         self
     }
 
+    /// Names the function that takes the arguments, for messages about wrong ones.
+    #[must_use]
+    pub fn for_function(mut self, name: &'static str) -> Self {
+        self.function = name;
+        self
+    }
+
     /// Takes the next argument: the next positional one, or the one named `name`.
     ///
     /// # Errors
     /// `TypeError` if there is neither or both, or if it has the wrong type.
     pub fn required<T: FromValue>(&mut self, name: &str) -> Result<T> {
-        let missing = || Error::raise("TypeError", format!("missing required argument {name:?}"));
-        self.optional(name)?.ok_or_else(missing)
+        match self.optional(name)? {
+            Some(value) => Ok(value),
+            None => Err(self.wrong(&format!("missing required argument '{name}'"))),
+        }
     }
 
     /// Takes the next argument, if it is there: the next positional one, or the one named `name`.
@@ -56,7 +67,7 @@ impl Args {
         let named = self.named.iter().position(|(key, _)| key == name);
         let value = match (self.positional.get_mut(self.taken), named) {
             (Some(_), Some(_)) => {
-                return Err(Error::raise("TypeError", format!("got multiple values for argument {name:?}")));
+                return Err(self.wrong(&format!("got multiple values for argument '{name}'")));
             }
             (Some(value), None) => std::mem::take(value),
             (None, Some(index)) => self.named.swap_remove(index).1,
@@ -68,7 +79,7 @@ impl Args {
         self.taken += 1;
         value.extract().map(Some).map_err(|error| match error {
             Error::Conversion { expected, found } => {
-                Error::raise("TypeError", format!("argument {name:?}: expected {expected}, got {found}"))
+                self.wrong(&format!("argument '{name}': expected {expected}, got {found}"))
             }
             error => error,
         })
@@ -81,19 +92,37 @@ impl Args {
         self.positional.split_off(start)
     }
 
+    /// Takes all arguments that are left, the named ones too.
+    #[must_use]
+    pub fn take_rest(&mut self) -> Self {
+        let positional = self.rest();
+        Self { positional, named: std::mem::take(&mut self.named), taken: 0, function: self.function }
+    }
+
     /// Checks that every argument was taken.
     ///
     /// # Errors
     /// `TypeError` if there are more.
     pub fn finish(&mut self) -> Result<()> {
         if let Some((name, _)) = self.named.first() {
-            return Err(Error::raise("TypeError", format!("got an unexpected keyword argument {name:?}")));
+            return Err(self.wrong(&format!("got an unexpected keyword argument '{name}'")));
         }
-        if self.positional.len() > self.taken {
-            let (given, taken) = (self.positional.len(), self.taken);
-            return Err(Error::raise("TypeError", format!("takes {taken} arguments but {given} were given")));
+        let (given, taken) = (self.positional.len(), self.taken);
+        if given <= taken {
+            return Ok(());
         }
-        Ok(())
+        let takes = match taken {
+            0 => "takes no arguments".to_owned(),
+            1 => "takes 1 argument".to_owned(),
+            _ => format!("takes {taken} arguments"),
+        };
+        let were = if given == 1 { "was" } else { "were" };
+        Err(self.wrong(&format!("{takes} but {given} {were} given")))
+    }
+
+    fn wrong(&self, message: &str) -> Error {
+        let call = if self.function.is_empty() { String::new() } else { format!("{}() ", self.function) };
+        Error::raise("TypeError", format!("{call}{message}"))
     }
 }
 

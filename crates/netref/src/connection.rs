@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use netref_core::frame::Compression;
 use netref_core::limits::Limits;
-use netref_core::message::Dialect;
+use netref_core::message::{Dialect, Handler};
 use netref_core::policy::Rules;
 use netref_core::request::Request;
 
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::object::ObjectRef;
-use crate::peer::{Peer, RustHost};
+use crate::peer::{Peer, RustHost, ThreadsPeer};
 use crate::remote::Remote;
 use crate::service::void_service;
 use crate::side::Side;
@@ -76,6 +76,15 @@ impl Connection {
         self.peer.request(request)
     }
 
+    /// Sends a request that need not exist, with arguments that need not fit it: for tests of peers. The two types of
+    /// handler that RPyC's own peers let through are numbers and names.
+    ///
+    /// # Errors
+    /// As for every operation on a [`Remote`].
+    pub fn raw_request(&self, handler: Handler<'_>, args: Vec<Value>) -> Result<Value> {
+        self.peer.exchange(handler, |world, boxer| boxer.arguments(world, &args.iter().collect::<Vec<_>>()))
+    }
+
     /// How long operations wait for their reply from now on; `None` for ever. 30 seconds unless set.
     pub fn set_timeout(&self, timeout: Option<Duration>) {
         self.peer.side().set_timeout(timeout);
@@ -84,38 +93,40 @@ impl Connection {
     /// Closes the connection. Waits a second at most for the peer to take note. Calls that wait in other threads end with
     /// [`Error::Closed`], and so does every later one.
     pub fn close(&self) {
-        self.peer.link().close(Duration::from_secs(1));
+        self.peer.close();
     }
 
     /// Why the connection has ended, if it has.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        self.peer.link().closed()
+        self.peer.closed()
     }
 
     /// Serves the peer's requests on the calling thread until the connection ends. Not needed for callbacks: a
     /// connection that nobody waits on is served in the background.
     pub fn serve_all(&self) {
-        // Nothing interrupts a Rust thread.
-        let _ = self.peer.link().serve_all();
+        self.peer.serve_all();
     }
 
     /// What a netref peer calls itself; `None` for stock RPyC, or before the first reply.
     #[must_use]
     pub fn peer_software(&self) -> Option<String> {
-        self.peer.link().session().peer().map(|hello| hello.software.clone())
+        self.peer.software()
     }
 
     /// What the connection has done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut session = self.peer.link().session();
-        let counters = session.counters();
+        let counters = self.peer.counters();
         Stats {
             round_trips: counters.requests_sent,
             requests_served: counters.requests_received,
-            objects_lent: session.exports().len(),
+            objects_lent: self.peer.with_exports(|exports| exports.len()),
         }
+    }
+
+    pub(crate) fn new(peer: Peer) -> Self {
+        Self { peer, root: Arc::default() }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -276,20 +287,30 @@ impl Options {
         initiator: bool,
     ) -> Result<Connection> {
         let transport = SocketTransport::exclusive(socket)?;
-        let dialect = match self.wire {
-            Wire::V6 => Dialect::V6,
-            Wire::V5 => Dialect::V5,
-        };
         let options = LinkOptions {
             limits: self.limits.clone(),
-            dialect: initiator.then_some(dialect),
+            dialect: self.dialect(initiator),
             compression: self.compression,
             dispatch: self.dispatch,
             ..LinkOptions::default()
         };
+        let link = Link::new(RustHost::new(self.side(service)), Box::new(transport), options);
+        let peer = ThreadsPeer::new(link);
+        Ok(Connection::new(Peer::Threads(peer)))
+    }
+
+    /// The dialect to start with; none for an acceptor, which follows its peer.
+    pub(crate) fn dialect(&self, initiator: bool) -> Option<Dialect> {
+        let dialect = match self.wire {
+            Wire::V6 => Dialect::V6,
+            Wire::V5 => Dialect::V5,
+        };
+        initiator.then_some(dialect)
+    }
+
+    /// This side of a connection with these settings.
+    pub(crate) fn side(&self, service: Option<ObjectRef>) -> Side {
         let root = service.unwrap_or_else(void_service);
-        let side = Side::new(root, self.rules.clone(), self.limits.clone(), self.timeout);
-        let link = Link::new(RustHost::new(side), Box::new(transport), options);
-        Ok(Connection { peer: Peer::new(link), root: Arc::default() })
+        Side::new(root, self.rules.clone(), self.limits.clone(), self.timeout)
     }
 }

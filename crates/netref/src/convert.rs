@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::dict::Dict;
 use crate::error::{Error, Result};
 use crate::object::{Object, ObjectRef};
 use crate::remote::Remote;
@@ -25,7 +26,7 @@ use crate::value::{BigInt, Value};
 /// | `Vec<T>` | a tuple, a frozenset or bytes by value; a remote iterable by **fetching its items**, one round trip for many |
 /// | `HashMap<K, V>`, `BTreeMap<K, V>` | a remote mapping by **fetching its items**: a round trip for each key and more |
 /// | [`Remote`] | an object of the other side |
-/// | `Arc<T>` of an [`Object`] | an object of this side coming home |
+/// | `Arc<T>` of an [`Object`], [`List`](crate::List), [`Dict`], [`File`](crate::File) | an object of this side coming home |
 pub trait FromValue: Sized {
     /// Converts.
     ///
@@ -37,7 +38,8 @@ pub trait FromValue: Sized {
 /// Types that can be made into a [`Value`].
 ///
 /// `Vec<T>`, arrays and slices become tuples, which cross by value if their items do; for a list that the peer can change,
-/// pass a [`List`](crate::List). Closures become objects through [`function`](crate::function()).
+/// pass a [`List`](crate::List). The protocol has no maps: a `HashMap` or `BTreeMap` becomes a [`Dict`], which crosses by
+/// reference. Closures become objects through [`function`](crate::function()).
 pub trait IntoValue {
     /// Converts.
     fn into_value(self) -> Value;
@@ -234,8 +236,10 @@ impl<T: FromValue> FromValue for Vec<T> {
             Value::Bytes(bytes) => {
                 bytes.into_iter().map(|byte| T::from_value(Value::Int(byte.into()))).collect()
             }
-            Value::Remote(remote) => remote.iter()?.prefetched().map(|item| T::from_value(item?)).collect(),
-            other => mismatch("a tuple, a frozenset, bytes or a remote iterable", &other),
+            Value::Remote(_) | Value::Object(_) => {
+                value.iter()?.prefetched().map(|item| T::from_value(item?)).collect()
+            }
+            other => mismatch("a tuple, a frozenset, bytes or an iterable object", &other),
         }
     }
 }
@@ -285,27 +289,47 @@ impl IntoValue for Bytes {
 
 impl<K: FromValue + Eq + Hash, V: FromValue> FromValue for HashMap<K, V> {
     fn from_value(value: Value) -> Result<Self> {
-        remote_items(&value)?.collect()
+        mapping(&value)?.collect()
+    }
+}
+
+impl<K: IntoValue + Eq, V: IntoValue> IntoValue for HashMap<K, V> {
+    fn into_value(self) -> Value {
+        Dict::from(self).into_value()
     }
 }
 
 impl<K: FromValue + Ord, V: FromValue> FromValue for BTreeMap<K, V> {
     fn from_value(value: Value) -> Result<Self> {
-        remote_items(&value)?.collect()
+        mapping(&value)?.collect()
     }
+}
+
+impl<K: IntoValue + Eq, V: IntoValue> IntoValue for BTreeMap<K, V> {
+    fn into_value(self) -> Value {
+        Dict::from(self).into_value()
+    }
+}
+
+fn mapping<K: FromValue, V: FromValue>(value: &Value) -> Result<impl Iterator<Item = Result<(K, V)>>> {
+    let items = match (Dict::of(value), value) {
+        (Some(dict), _) => dict.iter().collect(),
+        (None, Value::Remote(remote)) => remote_items(remote)?,
+        (None, other) => return mismatch("a dict or a remote mapping", other),
+    };
+    Ok(items.into_iter().map(|(key, value)| Ok((key.extract()?, value.extract()?))))
 }
 
 /// The items of a remote mapping: its keys in a few round trips, then one for each value. (`items()` would be fewer, but a
 /// default RPyC server does not give access to it.)
-fn remote_items<K: FromValue, V: FromValue>(value: &Value) -> Result<impl Iterator<Item = Result<(K, V)>>> {
-    let Value::Remote(mapping) = value else { return mismatch("a remote mapping", value) };
-    let mapping = mapping.clone();
+pub(crate) fn remote_items(mapping: &Remote) -> Result<Vec<(Value, Value)>> {
     let keys = mapping.iter()?.prefetched();
-    Ok(keys.map(move |key| {
+    keys.map(|key| {
         let key = key?;
-        let value = mapping.get_item(key.clone())?.extract()?;
-        Ok((key.extract()?, value))
-    }))
+        let value = mapping.get_item(key.clone())?;
+        Ok((key, value))
+    })
+    .collect()
 }
 
 impl FromValue for Remote {

@@ -92,8 +92,16 @@ impl Error {
         Self::Conversion { expected: expected.to_owned(), found: found.to_owned() }
     }
 
-    pub(crate) fn no_attribute(class: &str, name: &str) -> Self {
-        Self::raise("AttributeError", format!("{class:?} object has no attribute {name:?}"))
+    /// `AttributeError` for a name that an object of `class` does not have.
+    #[must_use]
+    pub fn no_attribute(class: &str, name: &str) -> Self {
+        Self::raise("AttributeError", format!("'{class}' object has no attribute '{name}'"))
+    }
+
+    /// `AttributeError` for a name that an object of `class` does not let a peer assign to.
+    #[must_use]
+    pub fn read_only(class: &str, name: &str) -> Self {
+        Self::raise("AttributeError", format!("attribute '{name}' of '{class}' object is not writable"))
     }
 }
 
@@ -169,6 +177,11 @@ impl Exception {
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         self.data.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The attributes, with their names.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.data.attributes.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The traceback on the side that raised it; empty if it was not received.

@@ -11,6 +11,8 @@ use crate::value::Value;
 /// Items fetched ahead in one round trip: first few, so that the first item is there soon, then more.
 const FIRST_CHUNK: usize = 16;
 const LAST_CHUNK: usize = 1024;
+/// Items that an iterator says it has at most, when it is asked for a guess.
+const MAX_HINT: usize = 1 << 16;
 
 /// Steps through a remote iterator.
 ///
@@ -128,8 +130,10 @@ struct LocalIterator {
 
 impl Object for LocalIterator {
     fn class(&self) -> Arc<Class> {
+        // One of Python's own names: a Python peer steps through the items without first asking what this is.
         static CLASS: std::sync::LazyLock<Arc<Class>> = std::sync::LazyLock::new(|| {
-            Class::new("netref.Iterator").methods(&["__iter__", "__next__"]).into()
+            let class = Class::new("builtins.list_iterator");
+            class.methods(&["__iter__", "__next__", "__length_hint__"]).into()
         });
         CLASS.clone()
     }
@@ -145,6 +149,11 @@ impl Object for LocalIterator {
                 let item = items.next();
                 *self.lock() = Some(items);
                 item.unwrap_or_else(|| Err(Exception::new("StopIteration").into()))
+            }
+            "__length_hint__" => {
+                let hint = self.lock().as_ref().map_or(0, |items| items.size_hint().0);
+                // Unbounded iterators say `usize::MAX`; Python would set aside memory for as many.
+                Ok(hint.min(MAX_HINT).into_value())
             }
             _ => Err(Error::no_attribute("iterator", name)),
         }

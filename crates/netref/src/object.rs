@@ -14,7 +14,8 @@ pub type ObjectRef = Arc<dyn Object>;
 /// Something of this side that a peer holds a reference to and uses as if it were local.
 ///
 /// `#[netref::object]` and `#[netref::service]` write this for an `impl` block; [`function`](crate::function()),
-/// [`File`](crate::File), [`List`](crate::List) and [`Dict`](crate::Dict) have it. By hand it is one method for what the
+/// [`iterator`](crate::iterator), [`File`](crate::File), [`List`](crate::List) and [`Dict`](crate::Dict) make such
+/// objects. By hand it is one method for what the
 /// object can do and one for what it is:
 ///
 /// ```
@@ -33,7 +34,7 @@ pub type ObjectRef = Arc<dyn Object>;
 ///                 args.finish()?;
 ///                 Ok(4.into_value())
 ///             }
-///             _ => Err(Error::raise("AttributeError", name)),
+///             _ => Err(Error::no_attribute("Dice", name)),
 ///         }
 ///     }
 /// }
@@ -73,7 +74,7 @@ pub trait Object: Any + Send + Sync {
     /// `AttributeError` if that is not possible.
     fn set_attr(&self, name: &str, value: Value) -> Result<()> {
         drop(value);
-        Err(Error::raise("AttributeError", format!("attribute {name:?} cannot be set")))
+        Err(Error::read_only(self.class().name(), name))
     }
 
     /// Deletes an attribute.
@@ -81,7 +82,7 @@ pub trait Object: Any + Send + Sync {
     /// # Errors
     /// `AttributeError` if that is not possible.
     fn del_attr(&self, name: &str) -> Result<()> {
-        Err(Error::raise("AttributeError", format!("attribute {name:?} cannot be deleted")))
+        Err(Error::raise("AttributeError", format!("attribute '{name}' cannot be deleted")))
     }
 
     /// Python's `repr`.

@@ -1,6 +1,8 @@
 //! Errors as exceptions on the wire.
 
 use std::any::Any;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netref_core::exception::ExceptionData;
@@ -26,12 +28,7 @@ pub(crate) fn to_exception(error: Error, place: &str) -> ExceptionData<Value> {
         Error::Conversion { .. } => message("TypeError", &error),
         Error::TimedOut { .. } => message("TimeoutError", &error),
         Error::Closed(_) => message("EOFError", &error),
-        Error::Io(error) => {
-            let mut data = ExceptionData::builtin("OSError", Vec::new());
-            data.args.extend(error.raw_os_error().map(IntoValue::into_value));
-            data.args.push(error.to_string().into_value());
-            data
-        }
+        Error::Io(error) => os_error(&error),
         error => message("RuntimeError", &error),
     };
     for item in data.args.iter_mut().chain(data.attributes.iter_mut().map(|(_, value)| value)) {
@@ -78,6 +75,54 @@ pub(crate) fn exception_object(error: &Error) -> Value {
         error => Exception { data: message("RuntimeError", error) },
     };
     Value::Object(Arc::new(ExceptionObject(exception)))
+}
+
+/// A failure of the operating system about a path.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub(crate) struct OsError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl OsError {
+    pub(crate) fn at(path: &Path, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self { path: path.to_owned(), error })
+    }
+}
+
+/// `OSError` or the subclass of it that Python has for this kind, with all that Python's has.
+fn os_error(error: &io::Error) -> ExceptionData<Value> {
+    let class = match error.kind() {
+        io::ErrorKind::NotFound => "FileNotFoundError",
+        io::ErrorKind::PermissionDenied => "PermissionError",
+        io::ErrorKind::AlreadyExists => "FileExistsError",
+        io::ErrorKind::IsADirectory => "IsADirectoryError",
+        io::ErrorKind::NotADirectory => "NotADirectoryError",
+        io::ErrorKind::BrokenPipe => "BrokenPipeError",
+        io::ErrorKind::ConnectionRefused => "ConnectionRefusedError",
+        io::ErrorKind::ConnectionReset => "ConnectionResetError",
+        io::ErrorKind::ConnectionAborted => "ConnectionAbortedError",
+        io::ErrorKind::TimedOut => "TimeoutError",
+        io::ErrorKind::Interrupted => "InterruptedError",
+        io::ErrorKind::WouldBlock => "BlockingIOError",
+        _ => "OSError",
+    };
+    let about = error.get_ref().and_then(|inner| inner.downcast_ref::<OsError>());
+    let cause = about.map_or(error, |about| &about.error);
+    let Some(number) = cause.raw_os_error() else {
+        return ExceptionData::builtin(class, vec![error.to_string().into_value()]);
+    };
+    // Rust adds the number to the text; Python has it beside it.
+    let text = cause.to_string();
+    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
+    let mut data = ExceptionData::builtin(class, vec![number.into_value(), text.into_value()]);
+    let parts = [("errno", number.into_value()), ("strerror", text.into_value())];
+    data.attributes.extend(parts.map(|(name, part)| (name.to_owned(), part)));
+    if let Some(about) = about {
+        data.attributes.push(("filename".to_owned(), about.path.to_string_lossy().into_owned().into_value()));
+    }
+    data
 }
 
 fn message(class: &str, error: &Error) -> ExceptionData<Value> {

@@ -335,7 +335,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    fn method(self) -> &'static str {
+    pub(crate) fn method(self) -> &'static str {
         match self {
             Self::Eq => "__eq__",
             Self::Ne => "__ne__",

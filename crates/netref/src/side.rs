@@ -13,7 +13,7 @@ use netref_core::request::{BadRequest, Request};
 
 use crate::args::{Args, IntoArgs};
 use crate::convert::IntoValue;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exception, Result};
 use crate::object::{BoundMethod, ObjectRef};
 use crate::peer::Peer;
 use crate::raising::from_panic;
@@ -82,21 +82,77 @@ impl Side {
         peer: &Peer,
         request: Result<Request<Value>, BadRequest<Error>>,
     ) -> (String, Result<Value>) {
+        let (place, action) = self.plan(request);
+        (place, action.and_then(|action| self.carry_out(peer, action)))
+    }
+
+    /// What a request comes to, and how a traceback describes it. No method of any object is called yet.
+    pub(crate) fn plan(
+        &self,
+        request: Result<Request<Value>, BadRequest<Error>>,
+    ) -> (String, Result<Action>) {
         let request = match request {
             Ok(request) => request,
             Err(BadRequest::World(error)) => return ("arguments".to_owned(), Err(error)),
             Err(error) => return ("request".to_owned(), Err(Error::raise("TypeError", error.to_string()))),
         };
-        let place = describe(&request);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.dispatch(peer, request)))
-            .unwrap_or_else(|panic| Err(from_panic(&*panic)));
-        (place, outcome)
+        let mut place = String::new();
+        let action = caught(|| {
+            place = describe(&request);
+            self.resolve(request)
+        });
+        (place, action)
     }
 
-    fn dispatch(&self, peer: &Peer, request: Request<Value>) -> Result<Value> {
+    /// Does it. A panic is an error like others.
+    pub(crate) fn carry_out(&self, peer: &Peer, action: Action) -> Result<Value> {
+        caught(|| self.act(peer, action))
+    }
+
+    fn resolve(&self, request: Request<Value>) -> Result<Action> {
         if let Some(remote) = third_party(&request) {
-            return remote.clone().request(request);
+            return Ok(Action::Relay { remote: remote.clone(), request });
         }
+        match request {
+            Request::Call { object, args, kwargs } => {
+                let args = arguments(args, kwargs)?;
+                match object {
+                    Value::Object(object) if object.class().has("__call__") => {
+                        Ok(Action::Call { object, name: "__call__".to_owned(), args })
+                    }
+                    other => Err(Error::raise(
+                        "TypeError",
+                        format!("{:?} object is not callable", other.type_name()),
+                    )),
+                }
+            }
+            Request::CallAttr { object, name, args, kwargs } => {
+                let args = arguments(args, kwargs)?;
+                let (object, name) = self.access(Access::Get, &object, name)?;
+                let object = object.clone();
+                if object.class().has(&name) {
+                    Ok(Action::Call { object, name, args })
+                } else {
+                    Ok(Action::CallAttribute { object, name, args })
+                }
+            }
+            other => Ok(Action::Other(other)),
+        }
+    }
+
+    fn act(&self, peer: &Peer, action: Action) -> Result<Value> {
+        match action {
+            Action::Call { object, name, args } => object.call_method(&name, args),
+            Action::CallAttribute { object, name, args } => {
+                let attribute = object.get_attr(&name)?;
+                self.act(peer, self.resolve(args_request(attribute, args))?)
+            }
+            Action::Relay { remote, request } => remote.request(request),
+            Action::Other(request) => self.serve(peer, request),
+        }
+    }
+
+    fn serve(&self, peer: &Peer, request: Request<Value>) -> Result<Value> {
         match request {
             Request::Ping { data } => Ok(data),
             Request::Close => Ok(Value::None),
@@ -109,29 +165,6 @@ impl Side {
             Request::DelAttr { object, name } => {
                 let (object, name) = self.access(Access::Delete, &object, name)?;
                 object.del_attr(&name).map(|()| Value::None)
-            }
-            Request::Call { object, args, kwargs } => {
-                let args = arguments(args, kwargs)?;
-                match &object {
-                    Value::Object(object) if object.class().has("__call__") => {
-                        object.call_method("__call__", args)
-                    }
-                    other => Err(Error::raise(
-                        "TypeError",
-                        format!("{:?} object is not callable", other.type_name()),
-                    )),
-                }
-            }
-            Request::CallAttr { object, name, args, kwargs } => {
-                let args = arguments(args, kwargs)?;
-                let (object, name) = self.access(Access::Get, &object, name)?;
-                if object.class().has(&name) {
-                    object.call_method(&name, args)
-                } else {
-                    let attribute = object.get_attr(&name)?;
-                    let call = args_request(attribute, args);
-                    self.dispatch(peer, call)
-                }
             }
             Request::Repr { object } => Ok(repr(&object).into_value()),
             Request::Str { object } => Ok(match object {
@@ -164,9 +197,7 @@ impl Side {
                 object.call_method(&name, (exception.clone(), exception, Value::None).into_args())
             }
             Request::InstanceCheck { .. } => Ok(Value::Bool(false)),
-            Request::Other { handler, .. } => {
-                Err(Error::raise("KeyError", format!("{handler} is not a request that this side knows")))
-            }
+            Request::Other { handler, .. } => Err(Exception::new("KeyError").with_arg(handler).into()),
             _ => Err(Error::raise("KeyError", "this request is not known here")),
         }
     }
@@ -239,6 +270,23 @@ impl Side {
         }
         Ok(Value::Tuple(items))
     }
+}
+
+/// What a request comes to, before any method of an object is called.
+pub(crate) enum Action {
+    /// Calls a method.
+    Call { object: ObjectRef, name: String, args: Args },
+    /// Reads an attribute and calls what it finds.
+    CallAttribute { object: ObjectRef, name: String, args: Args },
+    /// Asks a third process, whose object the request is about.
+    Relay { remote: Remote, request: Request<Value> },
+    /// Everything else.
+    Other(Request<Value>),
+}
+
+/// Runs `work`, which may run code of objects. A panic is an error like others.
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(from_panic(&*panic)))
 }
 
 /// The object of a third process that the request is about, if it is: the request is then asked there.

@@ -63,6 +63,12 @@ impl Value {
         T::from_value(self)
     }
 
+    /// Python's `repr` of this value. An object of the other side is named by its class only: no round trip.
+    #[must_use]
+    pub fn repr(&self) -> String {
+        crate::repr::repr(self)
+    }
+
     /// What Python calls the type of this value.
     #[must_use]
     pub fn type_name(&self) -> String {

@@ -1,7 +1,7 @@
 //! Two connections' worth of the main job, in one process.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
-use std::sync::{Arc, Mutex};
 use netref::*;
+use std::sync::{Arc, Mutex};
 
 struct LineCounter;
 impl Object for LineCounter {
@@ -29,7 +29,9 @@ impl Service for LineCounter {}
 
 struct Lines;
 impl Object for Lines {
-    fn class(&self) -> Arc<Class> { Class::new("Lines").method("readlines", "").into() }
+    fn class(&self) -> Arc<Class> {
+        Class::new("Lines").method("readlines", "").into()
+    }
     fn call_method(&self, _: &str, _: Args) -> Result<Value> {
         Ok(Value::Object(iterator(["Simple\n", "is\n", "better\n"])))
     }
@@ -43,7 +45,10 @@ fn main_job() {
     std::thread::spawn(move || running.run());
     let conn = connect(&url).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let noisy = { let heard = heard.clone(); function(move |line: String| heard.lock().unwrap().push(line)) };
+    let noisy = {
+        let heard = heard.clone();
+        function(move |line: String| heard.lock().unwrap().push(line))
+    };
     let root = conn.root().unwrap();
     let count: u64 = root.call_method("line_counter", (Arc::new(Lines), noisy)).unwrap().extract().unwrap();
     assert_eq!(count, 3);
@@ -53,7 +58,10 @@ fn main_job() {
     assert!(error.exception().unwrap().is("AttributeError"), "{error}");
     println!("{error:?}");
     let t = std::time::Instant::now();
-    for i in 0..20000 { let v: i64 = root.call_method("echo", (i,)).unwrap().extract().unwrap(); assert_eq!(v, i); }
+    for i in 0..20000 {
+        let v: i64 = root.call_method("echo", (i,)).unwrap().extract().unwrap();
+        assert_eq!(v, i);
+    }
     println!("echo {:?}", t.elapsed() / 20000);
     println!("{:?}", conn.stats());
     conn.close();

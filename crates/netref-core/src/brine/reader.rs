@@ -186,10 +186,10 @@ impl<'a> Reader<'a> {
     /// Reads one scalar, or the head of a sequence whose items follow.
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeError> {
         let tag = self.byte()?;
+        self.charge(VALUE_COST)?;
         if (tags::SMALL_FIRST..=tags::SMALL_LAST).contains(&tag) {
             return Ok(Token::Int(i64::from(tag) - tags::SMALL_BIAS));
         }
-        self.charge(VALUE_COST)?;
         Ok(match tag {
             tags::NONE => Token::None,
             tags::NOT_IMPLEMENTED => Token::NotImplemented,

@@ -5,6 +5,7 @@ use netref_core::session::Options;
 use netref_core::{Limits, World};
 use proptest::prelude::*;
 
+use crate::memory;
 use crate::value::{Side, Value, WorldError};
 
 /// Plain data of every kind, nested a few levels deep.
@@ -220,12 +221,30 @@ fn digits_are_bounded_both_ways() {
 }
 
 #[test]
+fn what_the_budget_allows_takes_no_more_memory_than_it_says() {
+    let mut limits = Limits::default();
+    limits.max_decoded = 1 << 20;
+    let items: [&[u8]; 9] =
+        [b"\x50", b"\x20", b"\0", b"\x02", b"\x10\x50", b"\x01", b"\x08\x01", b"\x1a\x02", b"\x19\x12\0\0\0"];
+    for item in items {
+        // As many of them as are let through.
+        let many = |count: u32| [b"\x15", &count.to_be_bytes()[..], &item.repeat(count as usize)].concat();
+        let count = (0..60_000).rev().step_by(100).find(|&count| check(&many(count), &limits).is_ok());
+        let bytes = many(count.unwrap());
+        let allowed = limits.max_decoded + bytes.len();
+        let (value, peak) = memory::peak(|| load(&bytes, &limits));
+        assert!(value.is_ok() && peak <= allowed, "{item:02x?}: {peak} bytes where {allowed} are allowed");
+        assert!(peak > allowed / 3, "{item:02x?}: {peak} bytes are far from the {allowed} allowed");
+    }
+}
+
+#[test]
 fn the_budget_stops_small_bytes_from_becoming_large_objects() {
     let mut limits = Limits::default();
     limits.max_decoded = 10_000;
     let affordable = dump(&Value::Tuple(vec![Value::None; 200]));
     assert!(load(&affordable, &limits).is_ok());
-    for (what, item) in [("None", 0x00), ("empty tuple", 0x02), ("empty bytes", 0x01)] {
+    for (what, item) in [("0", 0x50), ("-48", 0x20), ("None", 0x00), ("empty tuple", 0x02)] {
         let mut bytes = vec![0x15, 0, 0, 4, 0];
         bytes.extend_from_slice(&[item; 1024]);
         assert_eq!(load(&bytes, &limits), Err(DecodeError::OverBudget { max: 10_000 }.into()), "{what}");

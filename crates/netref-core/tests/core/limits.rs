@@ -1,5 +1,7 @@
 //! What a peer gets for asking too much, and whether the connection outlives it.
 
+use std::rc::Rc;
+
 use netref_core::brine::DecodeError;
 use netref_core::extension::HELLO;
 use netref_core::message::Inbound;
@@ -10,8 +12,8 @@ use netref_core::{Dialect, Limits, Request};
 
 use crate::brine::{dump, nested};
 use crate::memory;
-use crate::value::{Side, Value, WorldError};
-use crate::wire::{boxed, done, int, message, pack, plain_request, raised, request, side, text, tuple};
+use crate::value::{Side, Thing, Value, WorldError};
+use crate::wire::{Sent, boxed, done, int, message, pack, plain_request, raised, request, side, text, tuple};
 
 /// Lends one new object `times` times, as that many replies would.
 fn lend(side: &Side, times: usize) -> IdPack {
@@ -35,7 +37,7 @@ fn lent(side: &Side) -> usize {
 }
 
 /// The request that `payload` must be.
-fn inbound(side: &Side, payload: Vec<u8>) -> Inbound<std::rc::Rc<crate::value::Thing>> {
+fn inbound(side: &Side, payload: Vec<u8>) -> Inbound<Rc<Thing>> {
     match side.accept(payload).unwrap() {
         Event::Request(message) => message,
         other => panic!("not a request: {other:?}"),
@@ -46,8 +48,8 @@ fn ping(seq: i64) -> Vec<u8> {
     plain_request(seq, handlers::PING, &[text("still there?")])
 }
 
-fn echoed(seq: i64) -> crate::wire::Sent {
-    crate::wire::Sent::Result(seq, Value::Tuple(vec![Value::Int(1), Value::Str("still there?".to_owned())]))
+fn echoed(seq: i64) -> Sent {
+    Sent::Result(seq, Value::Tuple(vec![Value::Int(1), Value::Str("still there?".to_owned())]))
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn requests_beyond_max_inflight_are_refused_and_give_their_references_back() {
     let theirs = IdPack { name: "their.Thing".into(), class: 5, instance: 6 };
     let call = |seq| request(seq, handlers::REPR, &[boxed(4, &pack(&theirs))]);
     let running = [inbound(&side, call(1)), inbound(&side, call(2))];
-    assert_eq!(side.handled(call(3)), [raised(3, "RuntimeError"), crate::wire::Sent::Request(handlers::DEL)]);
+    assert_eq!(side.handled(call(3)), [raised(3, "RuntimeError"), Sent::Request(handlers::DEL)]);
     assert_eq!(side.handled(ping(4)), [echoed(4)], "PING is answered inline");
     assert_eq!(side.session.borrow().inflight(), 2);
     let reply = side.session.borrow().start_reply(1, ReplyKind::Exception);
@@ -204,23 +206,44 @@ fn without_a_readable_head_the_connection_ends() {
     }
 }
 
+/// A PING in each dialect, v5 first.
+fn pings() -> [(Vec<u8>, Dialect); 2] {
+    let v5 = tuple(&[int(1), int(1), tuple(&[int(1), boxed(1, &tuple(&[int(0)]))])]);
+    [(v5, Dialect::V5), (ping(1), Dialect::V6)]
+}
+
+fn speaking(dialect: Option<Dialect>) -> Side {
+    Side::new(netref_core::session::Options { dialect, ..Default::default() })
+}
+
 #[test]
 fn the_other_dialect_is_named() {
-    let v6 = ping(1);
-    let v5 = tuple(&[int(1), int(1), tuple(&[int(1), boxed(1, &tuple(&[int(0)]))])]);
-    let of = |dialect| Side::new(netref_core::session::Options { dialect, ..Default::default() });
-    let refused = |side: Side, payload: &[u8]| side.accept(payload.to_vec()).unwrap_err();
-    let wrong = |peer| ProtocolError::WrongDialect { peer };
-    assert_eq!(refused(of(Some(Dialect::V6)), &v5), wrong(Dialect::V5));
-    assert_eq!(refused(of(Some(Dialect::V5)), &v6), wrong(Dialect::V6));
-    assert_eq!(refused(of(None), b"GET /"), ProtocolError::NotRpyc { first_byte: b'G' });
-    for (payload, dialect) in [(v5, Dialect::V5), (v6, Dialect::V6)] {
-        let follower = of(None);
-        assert!(matches!(follower.accept(Vec::new()), Ok(Event::Handled)), "an empty frame says nothing");
-        assert_eq!(follower.session.borrow().dialect(), None);
-        follower.accept(payload).unwrap();
-        assert_eq!(follower.session.borrow().dialect(), Some(dialect));
+    for [(payload, theirs), (right, ours)] in [pings(), {
+        let [v5, v6] = pings();
+        [v6, v5]
+    }] {
+        let spoke = speaking(Some(ours));
+        drop(spoke.session.borrow_mut().start_request(handlers::GETROOT, None));
+        assert_eq!(spoke.accept(payload.clone()).unwrap_err(), ProtocolError::WrongDialect { peer: theirs });
+        let heard = speaking(Some(ours));
+        heard.accept(right).unwrap();
+        assert_eq!(heard.accept(payload).unwrap_err(), ProtocolError::WrongDialect { peer: theirs });
     }
+}
+
+#[test]
+fn a_side_that_has_not_spoken_follows_its_peer() {
+    for (payload, dialect) in pings() {
+        for known in [None, Some(Dialect::V5), Some(Dialect::V6)] {
+            let side = speaking(known);
+            assert!(matches!(side.accept(Vec::new()), Ok(Event::Handled)), "an empty frame says nothing");
+            assert_eq!(side.session.borrow().dialect(), known);
+            side.accept(payload.clone()).unwrap();
+            assert_eq!(side.session.borrow().dialect(), Some(dialect));
+        }
+    }
+    let other = speaking(None).accept(b"GET /".to_vec());
+    assert_eq!(other.unwrap_err(), ProtocolError::NotRpyc { first_byte: b'G' });
 }
 
 #[test]
@@ -234,14 +257,25 @@ fn an_unknown_request_reaches_the_driver() {
 }
 
 #[test]
+fn a_request_to_a_name_is_refused_and_gives_its_references_back() {
+    let side = side(Limits::strict());
+    let theirs = boxed(4, &pack(&IdPack { name: "x".into(), class: 1, instance: 2 }));
+    for seq in 0..20 {
+        let named =
+            message(1, seq, &tuple(&[text("getattr"), boxed(2, &tuple(std::slice::from_ref(&theirs)))]));
+        assert_eq!(side.handled(named), [raised(seq, "KeyError"), Sent::Request(handlers::DEL)]);
+    }
+}
+
+#[test]
 fn a_request_takes_its_own_arguments_only() {
     let side = side(Limits::default());
     let counts =
         [(3, 0..=0), (4, 2..=2), (6, 3..=3), (7, 2..=3), (8, 3..=4), (9, 1..=1), (11, 2..=3), (18, 6..=6)];
     for (handler, right) in counts {
         for count in 0..8 {
-            let args = vec![int(0); count];
-            let mut message = inbound(&side, request(1, handler, &args.map_boxed()));
+            let args = vec![boxed(1, &int(0)); count];
+            let mut message = inbound(&side, request(1, handler, &args));
             let read = Request::read(&side, &mut message);
             if right.contains(&count) {
                 assert!(read.is_ok(), "{handler} with {count}: {read:?}");
@@ -252,16 +286,6 @@ fn a_request_takes_its_own_arguments_only() {
             let reply = side.session.borrow().start_reply(1, ReplyKind::Exception);
             side.session.borrow_mut().send_reply(reply.seal().unwrap());
         }
-    }
-}
-
-trait MapBoxed {
-    fn map_boxed(self) -> Vec<Vec<u8>>;
-}
-
-impl MapBoxed for Vec<Vec<u8>> {
-    fn map_boxed(self) -> Vec<Vec<u8>> {
-        self.iter().map(|value| boxed(1, value)).collect()
     }
 }
 
@@ -283,6 +307,6 @@ fn references_that_arrive_cost_what_the_budget_says() {
     let allowed = limits.max_decoded + 2 * payload.len();
     let (event, peak) = memory::peak(|| side.accept(payload));
     assert!(matches!(event, Ok(Event::Handled)), "{event:?}");
-    assert_eq!(side.sent(), [raised(1, "MemoryError"), crate::wire::Sent::Request(handlers::DEL)]);
+    assert_eq!(side.sent(), [raised(1, "MemoryError"), Sent::Request(handlers::DEL)]);
     assert!(peak <= 2 * allowed, "{peak} bytes where {allowed} are allowed");
 }

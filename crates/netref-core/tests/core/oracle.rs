@@ -79,6 +79,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.is_ascii() && text.len() % 2 == 0, "not hex: {text}");
+    assert!(text.is_ascii() && text.len().is_multiple_of(2), "not hex: {text}");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

@@ -142,3 +142,27 @@ fn no_limit_on_inflating_is_a_limit_too() {
     let empty = [0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01];
     assert_eq!(netref_core::frame::inflate(&empty, usize::MAX), Ok(Vec::new()));
 }
+
+/// A message read a second time counted its references a second time: the proxy then gave back more than it had got.
+#[test]
+fn a_message_read_twice_counts_its_references_once() {
+    let side = side(Limits::default());
+    let theirs = IdPack { name: "x".into(), class: 1, instance: 2 };
+    let mut message = match side.accept(request(5, handlers::REPR, &[boxed(4, &pack(&theirs))])) {
+        Ok(Event::Request(message)) => message,
+        other => panic!("not a request: {other:?}"),
+    };
+    let first = message.arguments(&side);
+    assert!(first.is_ok() && message.arguments(&side).is_err());
+    drop((first, message));
+    assert_eq!(side.session.borrow().releases().take(), [(theirs, 1)]);
+}
+
+/// Small ints cost nothing, so that a tuple of them took four times the memory that `max_decoded` allows.
+#[test]
+fn small_ints_count_as_values() {
+    let mut limits = Limits::default();
+    limits.max_decoded = 30_000;
+    let ints = [&[0x15, 0, 0, 4, 0][..], &[0x50; 1024]].concat();
+    assert_eq!(load(&ints, &limits), Err(DecodeError::OverBudget { max: 30_000 }.into()));
+}

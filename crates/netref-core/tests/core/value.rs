@@ -97,6 +97,8 @@ pub(crate) type TestSession = Session<Rc<Thing>, Token>;
 pub(crate) struct Side {
     pub(crate) session: RefCell<TestSession>,
     proxies: RefCell<HashMap<IdPack, Weak<Proxy>>>,
+    /// How each object was named when it was lent the last time.
+    names: RefCell<HashMap<u64, IdPack>>,
     next_identity: Cell<u64>,
     alive: Rc<Cell<usize>>,
 }
@@ -106,6 +108,7 @@ impl Side {
         Self {
             session: RefCell::new(Session::new(options)),
             proxies: RefCell::default(),
+            names: RefCell::default(),
             next_identity: Cell::new(0),
             alive: Rc::default(),
         }
@@ -129,6 +132,11 @@ impl Side {
         self.alive.get()
     }
 
+    /// The name under which an object was lent the last time.
+    pub(crate) fn name_of(&self, thing: &Thing) -> Option<IdPack> {
+        self.names.borrow().get(&thing.identity).cloned()
+    }
+
     fn make(&self, class: Option<u64>, name: &str) -> Rc<Thing> {
         self.alive.set(self.alive.get() + 1);
         self.next_identity.set(self.next_identity.get() + 2);
@@ -147,10 +155,12 @@ impl Side {
             let object = if thing.class.is_none() { thing.clone() } else { self.class(&thing.name) };
             exports.register_class(class, &thing.name, object);
         }
-        match thing.class {
+        let pack = match thing.class {
             Some(class) => exports.lend(thing.identity, class, None, thing.clone()),
             None => exports.lend_class(thing.identity, thing.clone()),
-        }
+        }?;
+        self.names.borrow_mut().insert(thing.identity, pack.clone());
+        Ok(pack)
     }
 }
 

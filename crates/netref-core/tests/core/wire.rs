@@ -1,6 +1,9 @@
 //! Hand-made messages of a peer that need not be honest, and what is answered to them.
 
+use std::rc::Rc;
+
 use netref_core::brine::{Reader, Writer, read};
+use netref_core::extension::Features;
 use netref_core::frame::{Compression, Deframer};
 use netref_core::message::Seq;
 use netref_core::refs::IdPack;
@@ -8,13 +11,13 @@ use netref_core::session::{Event, Options, ProtocolError};
 use netref_core::{Dialect, Limits};
 
 use crate::frames::feed;
-use crate::value::{Side, Token, Value};
+use crate::value::{Side, Thing, Token, Value};
 
-pub(crate) type TestEvent = Event<std::rc::Rc<crate::value::Thing>, Token>;
+pub(crate) type TestEvent = Event<Rc<Thing>, Token>;
 
 /// One end that speaks v6, and this test at the other.
 pub(crate) fn side(limits: Limits) -> Side {
-    let features = netref_core::extension::Features::NONE;
+    let features = Features::NONE;
     Side::new(Options { limits, dialect: Some(Dialect::V6), compression: Compression::Off, features })
 }
 

@@ -93,7 +93,7 @@ impl<S> Call<S> {
         self.lock().outcome.take()
     }
 
-    /// Handler number of the request.
+    /// Handler number of the request; 0, which no request has, if it was addressed to a name.
     #[must_use]
     pub fn handler(&self) -> i64 {
         self.handler
@@ -119,6 +119,11 @@ impl<S> Call<S> {
             waiter.unpark();
         }
         state.callback.take()
+    }
+
+    /// The callback, which will then not be called.
+    pub(super) fn take_callback(&self) -> Option<Callback> {
+        self.lock().callback.take()
     }
 
     /// Hands a request to a thread that waits for this call, or gives it back if none does.

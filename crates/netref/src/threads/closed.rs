@@ -48,7 +48,7 @@ pub enum EndReason {
 }
 
 impl Closed {
-    pub(super) fn new(reason: EndReason, heard_nothing: bool) -> Self {
+    pub(crate) fn new(reason: EndReason, heard_nothing: bool) -> Self {
         Self { reason: Arc::new(reason), heard_nothing }
     }
 

@@ -17,7 +17,7 @@ pub trait Host: Send + Sync + Sized + 'static {
     fn ended(&self, link: &Arc<Link<Self>>, closed: &Closed);
 
     /// Runs `wait`, which blocks. Python gives up its interpreter lock meanwhile.
-    fn blocking<R>(&self, wait: impl FnOnce() -> R) -> R {
+    fn blocking<R: Send>(&self, wait: impl FnOnce() -> R + Send) -> R {
         wait()
     }
 

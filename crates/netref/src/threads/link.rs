@@ -1,4 +1,3 @@
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 use netref_core::extension::Features;
 use netref_core::frame::{Compression, Deframer};
 use netref_core::limits::Limits;
-use netref_core::message::{Dialect, Seq};
+use netref_core::message::Dialect;
 use netref_core::refs::{IdPack, Releases};
 use netref_core::request::handlers;
 use netref_core::session::{Options, Session};
@@ -90,6 +89,11 @@ impl<H: Host> Link<H> {
         &self.host
     }
 
+    /// What tells the link apart among those of this process.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// The session, locked. Hold the guard for a single method call.
     pub fn session(&self) -> MutexGuard<'_, LinkSession<H>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,7 +131,9 @@ impl<H: Host> Link<H> {
     /// Gives up waiting for a call. Its late reply is used only to give back the references in it.
     pub fn abandon(&self, call: &Call<H::Shared>) {
         let token = call.seq().and_then(|seq| self.session().abandon(seq));
-        drop(token);
+        // The callback may hold the last reference to a result that holds the call.
+        let callback = call.take_callback();
+        drop((token, callback));
     }
 
     /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it.
@@ -138,6 +144,15 @@ impl<H: Host> Link<H> {
                 // Whether it answers, hangs up or stays silent: the connection ends.
                 let _ = self.wait(&call, deadline);
             }
+        }
+        self.end(EndReason::ClosedHere);
+    }
+
+    /// Tells the peer that the connection ends, as far as that needs no waiting, and ends it.
+    pub fn hang_up(self: &Arc<Self>) {
+        if self.closed().is_none() {
+            // An interrupted or failed farewell ends the connection all the same.
+            let _ = self.start(handlers::CLOSE, None, Some(Instant::now()), |boxer| boxer.no_arguments());
         }
         self.end(EndReason::ClosedHere);
     }
@@ -215,41 +230,4 @@ impl<H: Host> fmt::Debug for Link<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("closed", &self.closed).finish_non_exhaustive()
     }
-}
-
-thread_local! {
-    /// Requests that this thread is executing, innermost last: the link's address and the request's number.
-    static RUNNING: RefCell<Vec<(usize, Seq)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Marks the calling thread as executing a request for as long as the value lives.
-pub(super) struct RunningRequest;
-
-impl RunningRequest {
-    pub(super) fn enter<H: Host>(link: &Arc<Link<H>>, seq: Seq) -> Self {
-        RUNNING.with_borrow_mut(|running| running.push((address(link), seq)));
-        Self
-    }
-}
-
-impl Drop for RunningRequest {
-    fn drop(&mut self) {
-        RUNNING.with_borrow_mut(Vec::pop);
-    }
-}
-
-/// The request of this link's peer that the calling thread is executing, if any.
-pub(super) fn running_request<H: Host>(link: &Arc<Link<H>>) -> Option<Seq> {
-    let address = address(link);
-    RUNNING
-        .with_borrow(|running| running.iter().rev().find(|(link, _)| *link == address).map(|(_, seq)| *seq))
-}
-
-/// How many requests the calling thread is executing, one inside the other.
-pub(super) fn nesting() -> usize {
-    RUNNING.with_borrow(Vec::len)
-}
-
-fn address<H: Host>(link: &Arc<Link<H>>) -> usize {
-    Arc::as_ptr(link).addr()
 }

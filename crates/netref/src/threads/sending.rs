@@ -6,16 +6,19 @@ use std::time::Instant;
 
 use netref_core::boxing::Boxer;
 use netref_core::brine::EncodeError;
-use netref_core::message::Seq;
+use netref_core::message::{Handler, Seq};
 use netref_core::session::{Outgoing, ReplyKind, Sealed};
 
-use super::link::running_request;
 use super::serving::Goal;
 use super::transport::Interest;
 use super::{Call, Callback, Closed, EndReason, Host, Interrupted, Link};
+use crate::running;
 
 /// Bytes that may wait to be sent before the connection is given up: the peer does not read.
 const MAX_QUEUED: usize = 256 * 1024 * 1024;
+
+/// What a call says of a request that was addressed to a name.
+const NO_NUMBER: i64 = 0;
 
 /// Bytes taken from the session that the transport has not taken yet.
 #[derive(Debug, Default)]
@@ -59,9 +62,9 @@ impl<H: Host> Link<H> {
     ///
     /// # Errors
     /// [`StartError`]; nothing was sent then, and nothing is lent.
-    pub fn start<E>(
+    pub fn start<'a, E>(
         self: &Arc<Self>,
-        handler: i64,
+        handler: impl Into<Handler<'a>>,
         callback: Option<Callback>,
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
@@ -69,8 +72,13 @@ impl<H: Host> Link<H> {
         if let Some(closed) = self.closed() {
             return Err(StartError::Closed(closed));
         }
-        let message = self.session().start_request(handler, running_request(self));
-        let call = Arc::new(Call::new(message.seq(), handler, callback));
+        let handler = handler.into();
+        let message = self.session().start_request(handler, running::request_of(self.address()));
+        let number = match handler {
+            Handler::Number(number) => number,
+            Handler::Name(_) => NO_NUMBER,
+        };
+        let call = Arc::new(Call::new(message.seq(), number, callback));
         let frame = self.write_message(message, write)?;
         let sent = self.session().send_request(frame, call.clone());
         if sent.is_err() {
@@ -125,7 +133,7 @@ impl<H: Host> Link<H> {
                 return Ok(());
             }
             if self.turn.try_take() {
-                self.read_until(Goal::Output, deadline)?;
+                self.read_until(&Goal::Output, deadline)?;
             } else {
                 let waited =
                     self.host.blocking(|| self.transport.wait(Interest::Write, self.slice(deadline)));

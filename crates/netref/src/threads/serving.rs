@@ -9,10 +9,10 @@ use netref_core::message::Inbound;
 use netref_core::session::Event;
 
 use super::call::Step;
-use super::link::{RunningRequest, nesting};
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError, pool};
+use crate::running::{RunningRequest, nesting};
 
 /// Requests of a stock peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to
 /// the pool, which keeps the stack bounded.
@@ -24,6 +24,8 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 pub(super) enum Goal<'a, S> {
     /// Until this call completes; or for ever, if it is a serving one.
     Call(&'a Arc<Call<S>>),
+    /// Until one message was worked on, as a serving thread does.
+    One(&'a Arc<Call<S>>),
     /// Until nothing waits to be written.
     Output,
     /// Until somebody else wants to.
@@ -72,6 +74,51 @@ impl<H: Host> Link<H> {
         }
     }
 
+    /// Works on one message of the peer, if one comes in time. True if one did.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by a signal handler.
+    pub fn serve_one(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
+        let server = self.new_server();
+        server.enter();
+        let outcome = self.serve_one_entered(&server, deadline);
+        let orphans = server.leave();
+        self.turn.leave(&server, orphans.is_some());
+        for request in orphans.into_iter().flatten() {
+            self.run_on_pool(request);
+        }
+        outcome
+    }
+
+    fn serve_one_entered(
+        self: &Arc<Self>,
+        server: &Arc<Call<H::Shared>>,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Interrupted> {
+        loop {
+            match server.next_step() {
+                Step::Completed => return Ok(false),
+                Step::Run(request) => {
+                    self.run(request);
+                    return Ok(true);
+                }
+                Step::Wait => {}
+            }
+            // A deadline that has passed already still allows for what has arrived.
+            if self.turn.take_or_follow(server) {
+                let worked = self.read_until(&Goal::One(server), deadline)?;
+                if worked || deadline.is_some_and(|at| Instant::now() >= at) {
+                    return Ok(worked);
+                }
+            } else if deadline.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            } else {
+                self.host.blocking(|| park_until(self.slice(deadline)));
+                self.host.check_signals()?;
+            }
+        }
+    }
+
     fn wait_entered(
         self: &Arc<Self>,
         call: &Arc<Call<H::Shared>>,
@@ -90,7 +137,7 @@ impl<H: Host> Link<H> {
                 return Err(WaitError::TimedOut);
             }
             if self.turn.take_or_follow(call) {
-                self.read_until(Goal::Call(call), deadline)?;
+                self.read_until(&Goal::Call(call), deadline)?;
             } else {
                 self.host.blocking(|| park_until(self.slice(deadline)));
                 self.host.check_signals()?;
@@ -107,17 +154,18 @@ impl<H: Host> Link<H> {
     /// Reads in the background until somebody waits. The calling thread has the turn.
     pub(super) fn read_in_background(self: &Arc<Self>) {
         // Nobody interrupts a driver thread: signals are the business of the world's own threads.
-        let _ = self.read_until(Goal::Background, None);
+        let _ = self.read_until(&Goal::Background, None);
     }
 
     /// Reads, with the turn taken, until the goal is reached or there is something to do for which the turn must be given
-    /// up; gives it up and does that.
+    /// up; gives it up and does that. True if it worked on a message.
     pub(super) fn read_until(
         self: &Arc<Self>,
-        goal: Goal<'_, H::Shared>,
+        goal: &Goal<'_, H::Shared>,
         deadline: Option<Instant>,
-    ) -> Result<(), Interrupted> {
-        let pause = self.read(&goal, deadline);
+    ) -> Result<bool, Interrupted> {
+        let mut worked = false;
+        let pause = self.read(goal, deadline, &mut worked);
         if self.turn.give_up() {
             self.attend();
         }
@@ -129,10 +177,15 @@ impl<H: Host> Link<H> {
             Pause::End(reason) => self.end(reason),
             Pause::CheckSignals => self.host.check_signals()?,
         }
-        Ok(())
+        Ok(worked)
     }
 
-    fn read(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, deadline: Option<Instant>) -> Pause<H::Shared> {
+    fn read(
+        self: &Arc<Self>,
+        goal: &Goal<'_, H::Shared>,
+        deadline: Option<Instant>,
+        worked: &mut bool,
+    ) -> Pause<H::Shared> {
         let mut deframer = self.deframer.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             loop {
@@ -141,6 +194,7 @@ impl<H: Host> Link<H> {
                 let awaits_reply = self.session().awaits_reply();
                 match deframer.next_payload(&self.limits, awaits_reply) {
                     Ok(Some(payload)) => {
+                        *worked = true;
                         if let Some(pause) = self.accept(goal, payload) {
                             return pause;
                         }
@@ -150,7 +204,13 @@ impl<H: Host> Link<H> {
                 }
             }
             let flushed = self.flush();
-            if self.is_reached(goal) || self.closed().is_some() {
+            let is_reached = match goal {
+                Goal::Call(call) => call.is_completed(),
+                Goal::One(_) => *worked,
+                Goal::Output => !self.has_unsent(),
+                Goal::Background => self.turn.has_followers(),
+            };
+            if is_reached || self.closed().is_some() {
                 return Pause::Return;
             }
             let space = deframer.space();
@@ -202,14 +262,6 @@ impl<H: Host> Link<H> {
         if garbage.is_empty() { pause } else { Some(Pause::Drop(garbage)) }
     }
 
-    fn is_reached(&self, goal: &Goal<'_, H::Shared>) -> bool {
-        match goal {
-            Goal::Call(call) => call.is_completed(),
-            Goal::Output => !self.has_unsent(),
-            Goal::Background => self.turn.has_followers(),
-        }
-    }
-
     /// Decides which thread runs a request: this one if it returns something.
     fn place(
         self: &Arc<Self>,
@@ -246,6 +298,7 @@ impl<H: Host> Link<H> {
                 Some(server) => Owner::Waiter(server),
                 None => Owner::ThisThread,
             },
+            (Goal::One(_), None) => Owner::ThisThread,
             (Goal::Call(mine), None) if mine.is_serving() => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
             (Goal::Call(mine), None) if !chained && !mine.is_completed() && nesting() < MAX_NESTING => {
@@ -256,7 +309,7 @@ impl<H: Host> Link<H> {
     }
 
     fn run(self: &Arc<Self>, request: Inbound<H::Shared>) {
-        let _running = RunningRequest::enter(self, request.seq());
+        let _running = RunningRequest::enter(self.address(), request.seq());
         self.host.handle(self, request);
     }
 

@@ -1,0 +1,181 @@
+//! What a block exposes: each function, checked and described.
+
+use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Error, FnArg, ImplItemFn, LitStr, Pat, PatType, Receiver, ReceiverKind, Result, Safety, Type,
+};
+
+use crate::attributes::MethodOptions;
+
+/// A function of the block that peers can reach.
+pub(crate) struct Exposed {
+    pub(crate) kind: Kind,
+    /// The function.
+    pub(crate) function: Ident,
+    /// What peers call it.
+    pub(crate) name: LitStr,
+    pub(crate) doc: String,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) cfg: Vec<Attribute>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Method,
+    Get,
+    Set,
+}
+
+pub(crate) struct Parameter {
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+    pub(crate) kind: ParameterKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ParameterKind {
+    Required,
+    /// `Option<T>`: may be left out.
+    Optional,
+    /// `&str`, `&[T]`: owned by the dispatch and borrowed by the method.
+    Borrowed,
+    /// `Args`: all that is left.
+    Rest,
+}
+
+impl Exposed {
+    /// Describes a function, unless it is not exposed. Takes `#[netref(…)]` off it.
+    pub(crate) fn of(item: &mut ImplItemFn) -> Result<Option<Self>> {
+        let options = MethodOptions::take(&mut item.attrs)?;
+        let mut inputs = item.sig.inputs.iter();
+        let Some(FnArg::Receiver(receiver)) = inputs.next().filter(|_| !options.skip) else {
+            let marked = options.get || options.set || options.name.is_some();
+            return if marked { Err(Error::new(item.sig.ident.span(), NO_RECEIVER)) } else { Ok(None) };
+        };
+        check_receiver(receiver)?;
+        check_signature(item)?;
+        let parameters = inputs.map(Parameter::of).collect::<Result<Vec<_>>>()?;
+        if let Some(early) = parameters.iter().rev().skip(1).find(|one| one.kind == ParameterKind::Rest) {
+            return Err(Error::new(early.name.span(), "`Args` takes all that is left: make it the last"));
+        }
+        let kind = match (options.get, options.set) {
+            (true, _) => Kind::Get,
+            (_, true) => Kind::Set,
+            _ => Kind::Method,
+        };
+        let name = options.name.unwrap_or_else(|| default_name(kind, &item.sig.ident));
+        check_property(kind, &name, &parameters, item.sig.ident.span())?;
+        let function = item.sig.ident.clone();
+        Ok(Some(Self { kind, function, name, doc: options.doc, parameters, cfg: options.cfg }))
+    }
+
+    /// True for what `repr` or `str` shows, which is not a method on the wire.
+    pub(crate) fn is_text(&self) -> bool {
+        self.kind == Kind::Method && ["__repr__", "__str__"].contains(&self.name.value().as_str())
+    }
+}
+
+impl Parameter {
+    fn of(input: &FnArg) -> Result<Self> {
+        let FnArg::Typed(PatType { pat, ty, .. }) = input else {
+            return Err(Error::new(input.span(), "only the first parameter is a receiver"));
+        };
+        let Pat::Ident(pattern) = &**pat else {
+            return Err(Error::new(
+                pat.span(),
+                "give the parameter a plain name: peers may pass it by that name",
+            ));
+        };
+        let kind = match &**ty {
+            Type::Reference(reference) if reference.mutability.is_some() => {
+                return Err(Error::new(ty.span(), "an argument of a peer cannot be borrowed mutably"));
+            }
+            Type::Reference(_) => ParameterKind::Borrowed,
+            Type::Path(path) => match path.path.segments.last() {
+                Some(last) if last.ident == "Option" => ParameterKind::Optional,
+                Some(last) if last.ident == "Args" => ParameterKind::Rest,
+                _ => ParameterKind::Required,
+            },
+            Type::ImplTrait(_) => {
+                return Err(Error::new(ty.span(), "name the type: a peer's argument is converted to it"));
+            }
+            _ => ParameterKind::Required,
+        };
+        Ok(Self { name: pattern.ident.clone(), ty: (**ty).clone(), kind })
+    }
+
+    /// The name for peers.
+    pub(crate) fn public_name(&self) -> String {
+        let name = self.name.unraw().to_string();
+        name.trim_start_matches('_').to_owned()
+    }
+}
+
+const NO_RECEIVER: &str = "only functions with `&self` are exposed";
+
+fn check_receiver(receiver: &Receiver) -> Result<()> {
+    let message = match &receiver.kind {
+        ReceiverKind::Reference(_, _, None) => return Ok(()),
+        ReceiverKind::Reference(_, _, Some(_)) => {
+            "an exposed method takes `&self`: peers may call it from several threads at once, and call back while it \
+             runs; keep what changes in atomics or behind a `Mutex`, or mark the method `#[netref(skip)]`"
+        }
+        ReceiverKind::Typed(..) => {
+            "an exposed method takes `&self`; to hand out the object itself, make it with `Arc::new_cyclic` and keep the \
+             `Weak` (or mark the method `#[netref(skip)]`)"
+        }
+        _ => {
+            "an exposed method takes `&self`: the object stays, for its next call (or mark the method \
+             `#[netref(skip)]`)"
+        }
+    };
+    Err(Error::new(receiver.span(), message))
+}
+
+fn check_signature(item: &ImplItemFn) -> Result<()> {
+    let sig = &item.sig;
+    if let Some(token) = &sig.asyncness {
+        return Err(Error::new(
+            token.span(),
+            "exposed methods are not `async` yet: they run on a thread of their own and may block (or mark the method \
+             `#[netref(skip)]`)",
+        ));
+    }
+    if let Safety::Unsafe(token) = &sig.safety {
+        return Err(Error::new(
+            token.span(),
+            "a peer cannot keep an `unsafe` contract: mark it `#[netref(skip)]`",
+        ));
+    }
+    if sig.generics.type_params().next().is_some() {
+        return Err(Error::new(
+            sig.generics.span(),
+            "an exposed method cannot be generic, since a peer names no types: take a `Value`, or mark the method \
+             `#[netref(skip)]`",
+        ));
+    }
+    Ok(())
+}
+
+fn default_name(kind: Kind, function: &Ident) -> LitStr {
+    let name = function.unraw().to_string();
+    let name = match kind {
+        Kind::Set => name.strip_prefix("set_").unwrap_or(&name),
+        _ => &name,
+    };
+    LitStr::new(name, function.span())
+}
+
+fn check_property(kind: Kind, name: &LitStr, parameters: &[Parameter], span: Span) -> Result<()> {
+    let is_text = ["__repr__", "__str__"].contains(&name.value().as_str());
+    match (kind, parameters.len()) {
+        (Kind::Get, 1..) => Err(Error::new(span, "a property is read without arguments")),
+        (Kind::Set, 0 | 2..) => Err(Error::new(span, "a property is set to one value: take one parameter")),
+        (Kind::Method, 1..) if is_text => {
+            Err(Error::new(span, "this takes no arguments and returns a `String`"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,35 @@
+//! Calls of proxies, for the methods that Python code gives to proxies' classes.
+
+use netref_core::request::handlers;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::proxy::BaseNetref;
+
+/// `proxy(*args, **kwargs)`. One round trip.
+#[pyfunction]
+pub(crate) fn call<'py>(
+    proxy: &Bound<'py, BaseNetref>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let pairs = keyword_pairs(kwargs);
+    BaseNetref::request(proxy, handlers::CALL, &[args.as_any(), pairs.as_any()])
+}
+
+/// `proxy.name(*args, **kwargs)`. One round trip.
+#[pyfunction]
+pub(crate) fn call_method<'py>(
+    proxy: &Bound<'py, BaseNetref>,
+    name: &Bound<'py, PyString>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let pairs = keyword_pairs(kwargs);
+    BaseNetref::request(proxy, handlers::CALLATTR, &[name.as_any(), args.as_any(), pairs.as_any()])
+}
+
+/// Keyword arguments as they travel: a tuple of pairs.
+fn keyword_pairs<'py>(kwargs: &Bound<'py, PyDict>) -> Bound<'py, PyTuple> {
+    if kwargs.is_empty() { PyTuple::empty(kwargs.py()) } else { kwargs.items().to_tuple() }
+}

@@ -1,0 +1,335 @@
+//! `_netref.Connection`, the base class of `netref.core.protocol.Connection`.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use netref::threads::{Call, CallError, Dispatch, Interrupted, Link, LinkOptions, Outcome, SocketTransport, WaitError};
+use netref_core::frame::Compression;
+use netref_core::limits::Limits;
+use netref_core::message::{Dialect, Kind};
+use netref_core::refs::IdPack;
+use netref_core::request::{Request, handlers};
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::gc::PyVisit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
+use crate::host::{PyHost, take_interrupt};
+use crate::result::AsyncResult;
+use crate::world::{Objects, Shared};
+
+/// The native part of a connection: requests, replies, and waiting for them.
+#[pyclass(subclass, weakref, frozen, module = "netref._netref")]
+#[derive(Default)]
+pub(crate) struct Connection {
+    link: OnceLock<Arc<Link<PyHost>>>,
+    config: OnceLock<Py<PyDict>>,
+}
+
+#[pymethods]
+impl Connection {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    /// Starts the connection over a connected socket, of which it takes a duplicate.
+    ///
+    /// :param fd: file descriptor of the socket
+    /// :param config: the configuration, which stays live
+    /// :param initiator: whether this side dialled; an acceptor follows the peer's dialect
+    /// :param compress: whether large messages may be compressed
+    fn _start(
+        slf: &Bound<'_, Self>,
+        fd: RawFd,
+        config: &Bound<'_, PyDict>,
+        initiator: bool,
+        compress: bool,
+    ) -> PyResult<()> {
+        let options = LinkOptions {
+            limits: Limits::compat(),
+            dialect: dialect(config, initiator)?,
+            compression: if compress { Compression::Auto } else { Compression::Off },
+            dispatch: dispatch(config)?,
+            ..LinkOptions::default()
+        };
+        // SAFETY: the caller's socket is open while this runs, since it holds the stream that owns it.
+        #[expect(unsafe_code, reason = "a file descriptor comes from Python as a number")]
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+        let link = Link::new(PyHost::default(), Box::new(SocketTransport::exclusive(socket)?), options);
+        link.host().attach_to(slf)?;
+        let connection = slf.get();
+        let fresh =
+            connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
+        if fresh { Ok(()) } else { Err(PyRuntimeError::new_err("the connection has been started already")) }
+    }
+
+    #[getter]
+    fn _config(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.config.get().map(|config| config.clone_ref(py))
+    }
+
+    /// Whether the connection has ended.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.link.get().is_none_or(|link| link.closed().is_some())
+    }
+
+    /// Sends a request and waits for its result. One round trip.
+    ///
+    /// :param handler: number of the request, one of `consts.HANDLE_*`
+    /// :raises TimeoutError: if there is no reply within `sync_request_timeout` seconds
+    /// :raises EOFError: if the connection has ended or ends
+    #[pyo3(signature = (handler, *args))]
+    fn sync_request<'py>(
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let args: Vec<_> = args.iter().collect();
+        slf.get().request(slf, handler, &args.iter().collect::<Vec<_>>())
+    }
+
+    /// Sends a request and returns an :class:`AsyncResult` for its reply. No round trip.
+    ///
+    /// :param handler: number of the request, one of `consts.HANDLE_*`
+    /// :param timeout: seconds after which the result expires; None for never
+    #[pyo3(signature = (handler, *args, timeout=None))]
+    fn async_request<'py>(
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &Bound<'py, PyTuple>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, AsyncResult>> {
+        let args: Vec<_> = args.iter().collect();
+        AsyncResult::start(slf, handler, &args.iter().collect::<Vec<_>>(), timeout)
+    }
+
+    /// Works on one message of the peer, if one comes in time.
+    ///
+    /// :param timeout: seconds to wait; None for ever
+    /// :returns: whether there was one
+    /// :raises EOFError: if the connection has ended or ends
+    #[pyo3(signature = (timeout=Some(1.0), wait_for_lock=true, waiting=None))]
+    fn _serve(
+        &self,
+        timeout: Option<f64>,
+        wait_for_lock: bool,
+        waiting: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let _ = (wait_for_lock, waiting);
+        let link = self.link()?;
+        if let Some(reason) = link.closed() {
+            return Err(closed(&reason));
+        }
+        let served = link.serve_one(deadline(timeout)).map_err(|Interrupted| take_interrupt())?;
+        match link.closed() {
+            Some(reason) if !served => Err(closed(&reason)),
+            _ => Ok(served),
+        }
+    }
+
+    /// Serves the peer's requests until the connection ends.
+    fn _serve_all(&self) -> PyResult<()> {
+        self.link()?.serve_all().map_err(|Interrupted| take_interrupt())
+    }
+
+    /// Tells the peer that the connection ends, waits `patience` seconds at most for it to take note, and ends it.
+    fn _close(&self, patience: f64) {
+        if let Some(link) = self.link.get() {
+            link.close(Duration::try_from_secs_f64(patience).unwrap_or_default());
+        }
+    }
+
+    /// What the connection has done so far: a dictionary of counters.
+    ///
+    /// `round_trips`: requests sent; `requests_served`: requests of the peer carried out; `objects_lent`: objects of this
+    /// side that the peer holds references to; `references_released`: references of the peer's given back.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (counters, lent) = {
+            let mut session = self.link()?.session();
+            (session.counters(), session.exports().len())
+        };
+        let stats = PyDict::new(py);
+        stats.set_item("round_trips", counters.requests_sent)?;
+        stats.set_item("requests_served", counters.requests_received)?;
+        stats.set_item("objects_lent", lent)?;
+        stats.set_item("references_released", counters.references_released)?;
+        Ok(stats)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(config) = self.config.get() {
+            visit.call(config)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.get() {
+            link.hang_up();
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn link(&self) -> PyResult<&Arc<Link<PyHost>>> {
+        self.link.get().ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))
+    }
+
+    /// A value of the live configuration.
+    pub(crate) fn setting<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.config.get() {
+            Some(config) => config.bind(name.py()).get_item(name),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &Bound<'_, PyString>) -> PyResult<bool> {
+        self.setting(name)?.map_or(Ok(false), |value| value.is_truthy())
+    }
+
+    /// Sends a request and waits for its result.
+    pub(crate) fn request<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let link = self.link()?;
+        let limit = self.timeout(py)?;
+        let call = Self::start(slf, handler, args, deadline(limit))?;
+        match link.wait(&call, deadline(limit)) {
+            Ok(()) => {}
+            Err(WaitError::Interrupted) => {
+                link.abandon(&call);
+                return Err(take_interrupt());
+            }
+            Err(WaitError::TimedOut) => {
+                link.abandon(&call);
+                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
+                return Err(timed_out(py, &describe(handler, args), limit));
+            }
+        }
+        match call.take() {
+            Some(outcome) => Self::finish(slf, outcome),
+            None => Err(PyRuntimeError::new_err("the result was taken already")),
+        }
+    }
+
+    pub(crate) fn start<'py>(
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+        deadline: Option<Instant>,
+    ) -> PyResult<Arc<Call<Shared>>> {
+        let link = slf.get().link()?;
+        let world = Objects::of(slf, link);
+        link.start(handler, None, deadline, |boxer| boxer.arguments(&world, args)).map_err(from_start)
+    }
+
+    /// The result that a reply carries, or the exception.
+    pub(crate) fn finish<'py>(
+        slf: &Bound<'py, Self>,
+        outcome: Outcome<Shared>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let link = slf.get().link()?;
+        let world = Objects::of(slf, link);
+        let mut message = outcome.map_err(from_call)?;
+        if message.kind() != Kind::Exception {
+            return Ok(message.result(&world)?);
+        }
+        let raw = message.exception_value(&world)?;
+        let exception = slf.call_method1(intern!(slf.py(), "_unbox_exc"), (raw,))?;
+        Err(PyErr::from_value(exception))
+    }
+
+    /// The methods of the class of the object named `pack`.
+    pub(crate) fn inspect<'py>(&self, slf: &Bound<'py, Self>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
+        let link = self.link()?;
+        let world = Objects::of(slf, link);
+        let limit = self.timeout(slf.py())?;
+        let request = Request::Inspect { pack: pack.clone() };
+        let call = link
+            .start(handlers::INSPECT, None, deadline(limit), |boxer| request.write(&world, boxer))
+            .map_err(from_start)?;
+        let waited = link.wait(&call, deadline(limit));
+        match (waited, call.take()) {
+            (Ok(()), Some(outcome)) => Self::finish(slf, outcome),
+            (Err(WaitError::Interrupted), _) => Err(take_interrupt()),
+            _ => {
+                link.abandon(&call);
+                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
+                Err(timed_out(slf.py(), &format!("inspect of {}", pack.name), limit))
+            }
+        }
+    }
+
+    pub(crate) fn require_pickle(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        if self.flag(intern!(slf.py(), "allow_pickle"))? {
+            return Ok(());
+        }
+        Err(PyValueError::new_err("pickling is disabled (local policy: set allow_pickle to trust the peer with it)"))
+    }
+
+    fn timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        match self.setting(intern!(py, "sync_request_timeout"))? {
+            Some(value) if !value.is_none() => value.extract().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// When a wait of as many seconds from now ends; a negative number means never, as in stock.
+pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
+    let timeout = Duration::try_from_secs_f64(timeout?).ok()?;
+    Instant::now().checked_add(timeout)
+}
+
+/// What a request is, for messages.
+pub(crate) fn describe(handler: i64, args: &[&Bound<'_, PyAny>]) -> String {
+    let what = Request::<()>::describe(handler);
+    match args.get(1).and_then(|name| name.extract::<String>().ok()) {
+        Some(name) if matches!(handler, handlers::GETATTR | handlers::SETATTR | handlers::CALLATTR) => {
+            format!("{what} {name:?}")
+        }
+        _ => what.to_owned(),
+    }
+}
+
+fn dialect(config: &Bound<'_, PyDict>, initiator: bool) -> PyResult<Option<Dialect>> {
+    if !initiator {
+        return Ok(None);
+    }
+    let Some(wire) = config.get_item("wire")? else { return Ok(Some(Dialect::V6)) };
+    match wire.extract::<String>().ok().as_deref() {
+        Some("v6") => Ok(Some(Dialect::V6)),
+        Some("v5") => Ok(Some(Dialect::V5)),
+        _ => Err(PyValueError::new_err(format!("config \"wire\" is {wire:?}, but must be \"v6\" or \"v5\""))),
+    }
+}
+
+fn dispatch(config: &Bound<'_, PyDict>) -> PyResult<Dispatch> {
+    let Some(dispatch) = config.get_item("dispatch")? else { return Ok(Dispatch::CallChain) };
+    match dispatch.extract::<String>().ok().as_deref() {
+        Some("chain") => Ok(Dispatch::CallChain),
+        Some("pool") => Ok(Dispatch::Pool),
+        _ => {
+            Err(PyTypeError::new_err(format!("config \"dispatch\" is {dispatch:?}, but must be \"chain\" or \"pool\"")))
+        }
+    }
+}
+
+impl From<CallError> for WorldError {
+    fn from(error: CallError) -> Self {
+        Self(from_call(error))
+    }
+}

@@ -1,0 +1,184 @@
+//! A connection's Python side: its proxies, and what its threads need of the interpreter.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use netref::threads::{Closed, Host, Interrupted, Link};
+use netref_core::message::Inbound;
+use netref_core::refs::{IdPack, PackRef};
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType, PyWeakrefReference};
+
+use crate::connection::Connection;
+use crate::proxy::BaseNetref;
+use crate::world::Shared;
+use crate::{proxy, requests};
+
+/// Python objects as the thread driver's host.
+#[derive(Default)]
+pub(crate) struct PyHost {
+    /// Weak, since the connection owns the link that owns this.
+    connection: OnceLock<Py<PyWeakrefReference>>,
+    proxies: Mutex<HashMap<i64, ProxyPointer>>,
+    classes: Mutex<HashMap<(Arc<str>, i64), Py<PyType>>>,
+}
+
+/// Where a live proxy is. The proxy takes itself out of the table when it is deallocated, before its memory goes.
+#[derive(Clone, Copy)]
+struct ProxyPointer(NonNull<pyo3::ffi::PyObject>);
+
+// SAFETY: the pointer is only followed in `PyHost::live_proxy`, by a thread that is attached to the interpreter.
+#[expect(unsafe_code, reason = "see above")]
+unsafe impl Send for ProxyPointer {}
+
+impl PyHost {
+    pub(crate) fn attach_to(&self, connection: &Bound<'_, Connection>) -> PyResult<()> {
+        let weak = PyWeakrefReference::new(connection)?;
+        // A connection is attached once, right after its link is made.
+        let _ = self.connection.set(weak.unbind());
+        Ok(())
+    }
+
+    /// The connection, unless it is being deallocated.
+    pub(crate) fn connection<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Connection>> {
+        let object = pyo3::types::PyWeakrefMethods::upgrade(self.connection.get()?.bind(py))?;
+        object.cast_into().ok()
+    }
+
+    /// The proxy of the peer's object named `pack`, which was received once more. A class not met before costs one round
+    /// trip, to learn its methods.
+    pub(crate) fn proxy<'py>(
+        &self,
+        connection: &Bound<'py, Connection>,
+        link: &Arc<Link<Self>>,
+        pack: PackRef<'_>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = connection.py();
+        if let Some(proxy) = self.live_proxy(py, pack) {
+            proxy.get().received_again();
+            return Ok(proxy.into_any());
+        }
+        let pack = pack.to_owned();
+        let class = self.class(connection, &pack)?;
+        // While the class was asked for, another thread may have received the same object.
+        if let Some(proxy) = self.live_proxy(py, pack.as_ref()) {
+            proxy.get().received_again();
+            return Ok(proxy.into_any());
+        }
+        let proxy = proxy::create(&class, connection, link, pack)?;
+        Ok(proxy.into_any())
+    }
+
+    pub(crate) fn enter(&self, proxy: &Bound<'_, BaseNetref>) {
+        let Some(pointer) = NonNull::new(proxy.as_ptr()) else { return };
+        self.proxies().insert(proxy.get().pack().as_ref().number(), ProxyPointer(pointer));
+    }
+
+    /// Called while the proxy at `pointer` is deallocated.
+    pub(crate) fn forget(&self, pack: &IdPack, pointer: *mut pyo3::ffi::PyObject) {
+        let mut proxies = self.proxies();
+        let number = pack.as_ref().number();
+        if proxies.get(&number).is_some_and(|entry| entry.0.as_ptr() == pointer) {
+            proxies.remove(&number);
+        }
+    }
+
+    fn live_proxy<'py>(&self, py: Python<'py>, pack: PackRef<'_>) -> Option<Bound<'py, BaseNetref>> {
+        let pointer = self.proxies().get(&pack.number())?.0.as_ptr();
+        // SAFETY: an entry is removed while its object is deallocated, before the memory is freed (`forget`, called from
+        // the `Drop` of `BaseNetref`), and we are attached, so nothing is deallocated meanwhile: the pointer is good to
+        // read. A reference count of zero means that deallocation has begun, and the object must not be revived.
+        #[expect(unsafe_code, reason = "see above")]
+        let object = unsafe {
+            if pyo3::ffi::Py_REFCNT(pointer) == 0 {
+                return None;
+            }
+            Bound::from_borrowed_ptr(py, pointer)
+        };
+        let proxy: Bound<'_, BaseNetref> = object.cast_into().ok()?;
+        (proxy.get().pack().as_ref() == pack).then_some(proxy)
+    }
+
+    /// The class of the proxies of objects like the one named `pack`.
+    fn class<'py>(&self, connection: &Bound<'py, Connection>, pack: &IdPack) -> PyResult<Bound<'py, PyType>> {
+        let py = connection.py();
+        let module = py.import(intern!(py, "netref.core.netref"))?;
+        if !pack.is_class() {
+            let builtin: Bound<'py, PyDict> =
+                module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
+            if let Some(class) = builtin.get_item(&*pack.name)? {
+                return Ok(class.cast_into()?);
+            }
+        }
+        // A class and its instances have the same number but different proxies.
+        let key = (pack.name.clone(), if pack.is_class() { -pack.class } else { pack.class });
+        if let Some(class) = self.classes().get(&key) {
+            return Ok(class.bind(py).clone());
+        }
+        let methods = connection.get().inspect(connection, pack)?;
+        let made = module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
+        let class: Bound<'py, PyType> = made.cast_into()?;
+        let kept = self.classes().entry(key).or_insert_with(|| class.unbind()).clone_ref(py);
+        Ok(kept.into_bound(py))
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, HashMap<i64, ProxyPointer>> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn classes(&self) -> MutexGuard<'_, HashMap<(Arc<str>, i64), Py<PyType>>> {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for PyHost {
+    type Shared = Shared;
+
+    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) {
+        Python::attach(|py| {
+            // A connection that is being deallocated ends, and its peer with it.
+            if let Some(connection) = self.connection(py) {
+                requests::handle(&connection, link, request);
+            }
+        });
+    }
+
+    fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
+        Python::attach(|py| {
+            let Some(connection) = self.connection(py) else { return };
+            let reason = closed.to_string();
+            if let Err(error) = connection.call_method1(intern!(py, "_on_ended"), (reason,)) {
+                error.write_unraisable(py, Some(connection.as_any()));
+            }
+        });
+    }
+
+    fn blocking<R: Send>(&self, wait: impl FnOnce() -> R + Send) -> R {
+        Python::attach(|py| py.detach(wait))
+    }
+
+    fn on_driver_thread(&self, work: impl FnOnce()) {
+        Python::attach(|_| work());
+    }
+
+    fn check_signals(&self) -> Result<(), Interrupted> {
+        Python::attach(|py| py.check_signals()).map_err(|error| {
+            INTERRUPT.set(Some(error));
+            Interrupted
+        })
+    }
+}
+
+thread_local! {
+    /// What a signal handler raised in a wait of this thread, on its way up through the driver.
+    static INTERRUPT: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// The exception of a wait that was interrupted.
+pub(crate) fn take_interrupt() -> PyErr {
+    INTERRUPT.take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
+}

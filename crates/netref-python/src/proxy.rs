@@ -1,0 +1,298 @@
+//! `BaseNetref`: what every proxy of a remote object is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use netref::threads::Link;
+use netref_core::refs::IdPack;
+use netref_core::request::handlers;
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::gc::PyVisit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pyclass::CompareOp;
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
+
+use crate::connection::Connection;
+use crate::host::PyHost;
+
+/// The class from which all proxies of remote objects derive.
+///
+/// Every operation on a proxy is carried out by the object's owner and is one round trip, except for the attributes in
+/// `netref.core.netref.LOCAL_ATTRS`, which are the proxy's own.
+#[pyclass(subclass, weakref, frozen, module = "netref.core.netref")]
+pub(crate) struct BaseNetref {
+    connection: Py<Connection>,
+    link: Arc<Link<PyHost>>,
+    pack: IdPack,
+    received: AtomicU64,
+    /// This very object, once it is in the table of live proxies.
+    entered_as: AtomicPtr<ffi::PyObject>,
+}
+
+/// Makes the proxy of an object that was received for the first time, and enters it in the table.
+pub(crate) fn create<'py>(
+    class: &Bound<'py, PyType>,
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    pack: IdPack,
+) -> PyResult<Bound<'py, BaseNetref>> {
+    let tuple = pack_tuple(class.py(), &pack)?;
+    let proxy: Bound<'py, BaseNetref> = class.call1((connection, tuple))?.cast_into()?;
+    proxy.get().entered_as.store(proxy.as_ptr(), Ordering::Relaxed);
+    link.host().enter(&proxy);
+    Ok(proxy)
+}
+
+/// The id pack as the tuple that Python programs see.
+pub(crate) fn pack_tuple<'py>(py: Python<'py>, pack: &IdPack) -> PyResult<Bound<'py, PyTuple>> {
+    (&*pack.name, pack.class, pack.instance).into_pyobject(py)
+}
+
+impl BaseNetref {
+    pub(crate) fn pack(&self) -> &IdPack {
+        &self.pack
+    }
+
+    /// The id pack, if this is a proxy of that connection.
+    pub(crate) fn pack_on(&self, link: &Arc<Link<PyHost>>) -> Option<&IdPack> {
+        Arc::ptr_eq(&self.link, link).then_some(&self.pack)
+    }
+
+    pub(crate) fn received_again(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn request<'py>(
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let proxy = slf.get();
+        let connection = proxy.connection.bind(slf.py());
+        let mut all: Vec<&Bound<'py, PyAny>> = Vec::with_capacity(args.len() + 1);
+        all.push(slf.as_any());
+        all.extend_from_slice(args);
+        connection.get().request(connection, handler, &all)
+    }
+}
+
+#[pymethods]
+impl BaseNetref {
+    #[new]
+    fn new(conn: &Bound<'_, Connection>, id_pack: (String, i64, i64)) -> PyResult<Self> {
+        let (name, class, instance) = id_pack;
+        let link = conn.get().link()?.clone();
+        let pack = IdPack { name: name.into(), class, instance };
+        Ok(Self {
+            connection: conn.clone().unbind(),
+            link,
+            pack,
+            received: AtomicU64::new(1),
+            entered_as: AtomicPtr::default(),
+        })
+    }
+
+    #[getter(____conn__)]
+    fn conn(&self, py: Python<'_>) -> Py<Connection> {
+        self.connection.clone_ref(py)
+    }
+
+    #[getter(____id_pack__)]
+    fn id_pack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        pack_tuple(py, &self.pack)
+    }
+
+    #[getter(____refcount__)]
+    fn refcount(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    #[setter(____refcount__)]
+    fn set_refcount(&self, count: u64) {
+        self.received.store(count, Ordering::Relaxed);
+    }
+
+    fn __getattribute__<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let text = name.to_str()?;
+        match attribute(text) {
+            Attribute::Remote => Self::request(slf, handlers::GETATTR, &[name.as_any()]),
+            Attribute::Local => generic_getattr(slf.as_any(), name),
+            Attribute::Deleted => Err(PyAttributeError::new_err(text.to_owned())),
+            Attribute::Class => {
+                let class = generic_getattr(slf.as_any(), name)?;
+                if class.is_none() {
+                    Self::request(slf, handlers::GETATTR, &[intern!(py, "__class__").as_any()])
+                } else {
+                    Ok(class)
+                }
+            }
+        }
+    }
+
+    fn __setattr__<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        match attribute(name.to_str()?) {
+            Attribute::Remote => Self::request(slf, handlers::SETATTR, &[name.as_any(), value]).map(drop),
+            _ => generic_setattr(slf.as_any(), name, Some(value)),
+        }
+    }
+
+    fn __delattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<()> {
+        match attribute(name.to_str()?) {
+            Attribute::Remote => Self::request(slf, handlers::DELATTR, &[name.as_any()]).map(drop),
+            _ => generic_setattr(slf.as_any(), name, None),
+        }
+    }
+
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        Self::request(slf, handlers::DIR, &[])?.cast::<PyTuple>().map(|names| names.to_list()).map_err(PyErr::from)
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
+        Self::request(slf, handlers::HASH, &[])?.hash()
+    }
+
+    fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::request(slf, handlers::REPR, &[])
+    }
+
+    fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::request(slf, handlers::STR, &[])
+    }
+
+    fn __richcmp__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Bound<'py, PyAny>,
+        op: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let name = match op {
+            CompareOp::Lt => intern!(py, "__lt__"),
+            CompareOp::Le => intern!(py, "__le__"),
+            CompareOp::Eq => intern!(py, "__eq__"),
+            CompareOp::Ne => intern!(py, "__ne__"),
+            CompareOp::Gt => intern!(py, "__gt__"),
+            CompareOp::Ge => intern!(py, "__ge__"),
+        };
+        Self::request(slf, handlers::CMP, &[other, name.as_any()])
+    }
+
+    /// Only what was raised can be passed on: neither its type nor its traceback means anything over there.
+    fn __exit__<'py>(
+        slf: &Bound<'py, Self>,
+        exc: &Bound<'py, PyAny>,
+        typ: &Bound<'py, PyAny>,
+        tb: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = (typ, tb);
+        Self::request(slf, handlers::CTXEXIT, &[exc])
+    }
+
+    fn __reduce_ex__<'py>(slf: &Bound<'py, Self>, proto: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        // What comes back will be unpickled here, which runs whatever the peer put into it.
+        slf.get().connection.bind(py).get().require_pickle(slf.get().connection.bind(py))?;
+        let pickled = Self::request(slf, handlers::PICKLE, &[proto])?;
+        let loads = py.import(intern!(py, "pickle"))?.getattr(intern!(py, "loads"))?;
+        PyTuple::new(py, [loads, PyTuple::new(py, [pickled])?.into_any()])
+    }
+
+    fn __instancecheck__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<bool> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.pack.is_class() {
+            return Err(PyTypeError::new_err(
+                "isinstance() arg 2 must be a class, type, or tuple of classes and types",
+            ));
+        }
+        let Ok(instance) = other.cast::<Self>() else {
+            // A local object can only be an instance of a class that is here under the same name.
+            let described = slf.get_type().getattr(intern!(py, "__dict__"))?.get_item("__class__")?;
+            return if described.is_none() {
+                Ok(false)
+            } else {
+                other.is_instance(&described.getattr(intern!(py, "instance"))?)
+            };
+        };
+        let instance = instance.get();
+        if this.pack.class == instance.pack.class && Arc::ptr_eq(&this.link, &instance.link) {
+            return Ok(!instance.pack.is_class());
+        }
+        let pack = pack_tuple(py, &instance.pack)?;
+        Self::request(slf, handlers::INSTANCECHECK, &[pack.as_any()])?.is_truthy()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connection)
+    }
+}
+
+impl Drop for BaseNetref {
+    fn drop(&mut self) {
+        self.link.host().forget(&self.pack, *self.entered_as.get_mut());
+        let count = *self.received.get_mut();
+        if count > 0 {
+            self.link.release(self.pack.clone(), count);
+        }
+    }
+}
+
+enum Attribute {
+    /// The object's own: asked of its owner.
+    Remote,
+    /// The proxy's own.
+    Local,
+    /// `__class__`: what the proxy says it is.
+    Class,
+    /// Hidden, for numpy would read local memory on the strength of it.
+    Deleted,
+}
+
+/// Whose an attribute is. The same names as `netref.core.netref.LOCAL_ATTRS`, which a test compares.
+fn attribute(name: &str) -> Attribute {
+    if !name.starts_with("__") {
+        return Attribute::Remote;
+    }
+    match name {
+        "__class__" => Attribute::Class,
+        "__array_struct__" | "__array_interface__" => Attribute::Deleted,
+        "____conn__" | "____id_pack__" | "____refcount__" | "__cmp__" | "__del__" | "__delattr__" | "__dir__"
+        | "__getattr__" | "__getattribute__" | "__hash__" | "__instancecheck__" | "__init__" | "__metaclass__"
+        | "__module__" | "__new__" | "__reduce__" | "__reduce_ex__" | "__repr__" | "__setattr__" | "__slots__"
+        | "__str__" | "__weakref__" | "__dict__" | "__methods__" | "__exit__" | "__eq__" | "__ne__" | "__lt__"
+        | "__gt__" | "__le__" | "__ge__" | "__call__" | "__array__" => Attribute::Local,
+        // `__doc__` is among the local names, and yet asked of the owner.
+        _ => Attribute::Remote,
+    }
+}
+
+fn generic_getattr<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are valid objects for the duration of the call, and the result is a new reference or null with an
+    // exception set, which is what `from_owned_ptr_or_err` takes.
+    #[expect(unsafe_code, reason = "the safe API has no lookup that bypasses our own __getattribute__")]
+    unsafe {
+        Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()))
+    }
+}
+
+fn generic_setattr(
+    object: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let value = value.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: all are valid objects for the duration of the call; a null value means deletion.
+    #[expect(unsafe_code, reason = "the safe API has no assignment that bypasses our own __setattr__")]
+    let status = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) };
+    if status == 0 { Ok(()) } else { Err(PyErr::fetch(object.py())) }
+}

@@ -1,0 +1,288 @@
+//! What a peer asks for, carried out on Python objects.
+
+use std::sync::Arc;
+
+use netref::threads::{Link, StartError};
+use netref_core::message::Inbound;
+use netref_core::policy::{Access, Rules};
+use netref_core::refs::IdPack;
+use netref_core::request::Request;
+use netref_core::session::ReplyKind;
+use netref_core::world::World;
+use pyo3::exceptions::{
+    PyAttributeError, PyKeyError, PyRuntimeError, PyStopIteration, PyTypeError, PyUnicodeDecodeError,
+};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
+
+use crate::connection::Connection;
+use crate::errors::{WorldError, from_bad_request};
+use crate::host::PyHost;
+use crate::proxy::BaseNetref;
+use crate::world::{Objects, Shared};
+
+/// Carries out a request and answers it, whatever happens.
+pub(crate) fn handle<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    mut message: Inbound<Shared>,
+) {
+    let world = Objects::of(connection, link);
+    let seq = message.seq();
+    let outcome = Request::read(&world, &mut message)
+        .map_err(from_bad_request)
+        .and_then(|request| perform(connection, link, request));
+    drop(message);
+    let error = match outcome {
+        Ok(value) => match link.reply(seq, ReplyKind::Result, |boxer| boxer.object(&world, &value)) {
+            Err(StartError::Argument(error)) => error.0,
+            Err(StartError::Message(error)) => WorldError::from(error).0,
+            _ => return,
+        },
+        Err(error) => error,
+    };
+    if reply_exception(connection, link, seq, &error).is_err() {
+        let class = error.get_type(world.py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
+        let text = format!("{class}, which could not be described");
+        // One short text: nothing is left that could fail.
+        let _ = reply_exception(connection, link, seq, &PyRuntimeError::new_err(text));
+    }
+}
+
+fn reply_exception(
+    connection: &Bound<'_, Connection>,
+    link: &Arc<Link<PyHost>>,
+    seq: i64,
+    error: &PyErr,
+) -> Result<(), StartError<WorldError>> {
+    let py = connection.py();
+    let world = Objects::of(connection, link);
+    // How most iterations end: not worth a traceback, and without one on the wire.
+    if error.get_type(py).is(py.get_type::<PyStopIteration>()) {
+        return link.reply(seq, ReplyKind::Exception, |boxer| {
+            boxer.out.int(1);
+            Ok(())
+        });
+    }
+    let dumped = connection
+        .call_method1(intern!(py, "_box_exc"), (error.get_type(py), error.value(py), error.traceback(py)))
+        .map_err(|error| StartError::Argument(WorldError(error)))?;
+    link.reply(seq, ReplyKind::Exception, |boxer| {
+        if world.write(&dumped, &mut boxer.out)? { Ok(()) } else { Err(WorldError::not_plain(&dumped)) }
+    })
+}
+
+fn perform<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    request: Request<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = connection.py();
+    let none = || py.None().into_bound(py);
+    let policy = Policy { connection };
+    match request {
+        Request::Ping { data } => Ok(data),
+        Request::Close => Ok(none()),
+        Request::GetRoot => connection.getattr(intern!(py, "_local_root")),
+        Request::GetAttr { object, name } => policy.get(&object, &name),
+        Request::SetAttr { object, name, value } => policy.set(&object, &name, value).map(|()| none()),
+        Request::DelAttr { object, name } => policy.delete(&object, &name).map(|()| none()),
+        Request::Call { object, args, kwargs } => call(&object, args, &kwargs),
+        Request::CallAttr { object, name, args, kwargs } => call(&policy.get(&object, &name)?, args, &kwargs),
+        Request::Repr { object } => Ok(object.repr()?.into_any()),
+        Request::Str { object } => Ok(object.str()?.into_any()),
+        Request::Cmp { object, other, op } => {
+            // Asked of the type, so that an operator of the object's own cannot lead back here.
+            policy.get(object.get_type().as_any(), &op)?.call1((object, other))
+        }
+        Request::Hash { object } => Ok(object.hash()?.into_pyobject(py)?.into_any()),
+        Request::Dir { object } => Ok(object.dir()?.to_tuple().into_any()),
+        Request::Pickle { object, protocol } => {
+            connection.get().require_pickle(connection)?;
+            py.import(intern!(py, "pickle"))?.call_method1(intern!(py, "dumps"), (object, protocol))
+        }
+        Request::Inspect { pack } => inspect(link, py, &pack),
+        Request::BuffIter { object, count } => next_items(link, &object, count.extract()?),
+        Request::OldSlicing { object, attempt, fallback, start, stop, args } => {
+            let rest: Bound<'py, PyTuple> = args.cast_into()?;
+            let slice = py.get_type::<PySlice>().call1((&start, &stop))?;
+            let with = |mut all: Vec<Bound<'py, PyAny>>| {
+                all.extend(rest.iter());
+                PyTuple::new(py, all)
+            };
+            match policy.get(&object, &attempt).and_then(|method| method.call1(with(vec![slice])?)) {
+                Ok(value) => Ok(value),
+                Err(_) => policy.get(&object, &fallback)?.call1(with(vec![start, stop])?),
+            }
+        }
+        Request::CtxExit { object, exception } => context_exit(&policy, &object, &exception),
+        Request::InstanceCheck { object, other } => {
+            let module = py.import(intern!(py, "netref.core.netref"))?;
+            module.call_method1(intern!(py, "_is_instance"), (connection, object, other))
+        }
+        Request::Other { handler, .. } => {
+            Err(PyKeyError::new_err(format!("{handler} is not a request that this side knows")))
+        }
+        request => Err(PyKeyError::new_err(request.handler())),
+    }
+}
+
+fn call<'py>(
+    object: &Bound<'py, PyAny>,
+    args: Bound<'py, PyAny>,
+    kwargs: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let args: Bound<'py, PyTuple> = match args.cast_into() {
+        Ok(args) => args,
+        Err(error) => error.into_inner().try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|args| PyTuple::new(py, args))?,
+    };
+    let pairs = kwargs.cast::<PyTuple>().ok();
+    if pairs.is_some_and(|pairs| pairs.is_empty()) {
+        return object.call1(args);
+    }
+    let named = PyDict::from_sequence(kwargs)?;
+    object.call(args, Some(&named))
+}
+
+fn inspect<'py>(link: &Arc<Link<PyHost>>, py: Python<'py>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
+    let object = link.session().exports().get(pack.as_ref()).cloned();
+    let Some(Shared(object)) = object else {
+        return Err(PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)));
+    };
+    let module = py.import(intern!(py, "netref.core.netref"))?;
+    module.call_method1(intern!(py, "_inspect"), (object,))
+}
+
+fn next_items<'py>(
+    link: &Arc<Link<PyHost>>,
+    object: &Bound<'py, PyAny>,
+    count: i128,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let most = link.session().limits().max_buffiter;
+    let count = usize::try_from(count).unwrap_or(if count < 0 { 0 } else { most }).min(most);
+    let items = PyIterator::from_object(object)?.take(count).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, items)?.into_any())
+}
+
+/// A stock peer can only send the exception's class, by reference; what its `__exit__` here can be given is an exception
+/// of the same class, if that is a built-in one.
+fn context_exit<'py>(
+    policy: &Policy<'_, 'py>,
+    object: &Bound<'py, PyAny>,
+    exception: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    let module = py.import(intern!(py, "netref.core.netref"))?;
+    let info = module.call_method1(intern!(py, "_local_exception"), (exception,))?;
+    let exit = policy.get(object, intern!(py, "__exit__").as_any())?;
+    exit.call1(info.cast_into::<PyTuple>()?)
+}
+
+/// The attribute policy of a connection, read from its live configuration.
+struct Policy<'c, 'py> {
+    connection: &'c Bound<'py, Connection>,
+}
+
+impl<'py> Policy<'_, 'py> {
+    fn get(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = object.py();
+        let name = text(name)?;
+        match overrider(object, intern!(py, "_rpyc_getattr"))? {
+            Some(getattr) => getattr.call1((object, name)),
+            None => object.getattr(self.resolve(Access::Get, object, name)?),
+        }
+    }
+
+    fn set(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
+        let py = object.py();
+        let name = text(name)?;
+        match overrider(object, intern!(py, "_rpyc_setattr"))? {
+            Some(setattr) => setattr.call1((object, name, value)).map(drop),
+            None => object.setattr(self.resolve(Access::Set, object, name)?, value),
+        }
+    }
+
+    fn delete(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
+        let py = object.py();
+        let name = text(name)?;
+        match overrider(object, intern!(py, "_rpyc_delattr"))? {
+            Some(delattr) => delattr.call1((object, name)).map(drop),
+            None => object.delattr(self.resolve(Access::Delete, object, name)?),
+        }
+    }
+
+    /// The name of the attribute that `name` reaches.
+    fn resolve(
+        &self,
+        access: Access,
+        object: &Bound<'py, PyAny>,
+        name: Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let py = object.py();
+        let connection = self.connection.get();
+        let switch = match access {
+            Access::Get => connection.flag(intern!(py, "allow_getattr"))?,
+            Access::Set => connection.flag(intern!(py, "allow_setattr"))?,
+            Access::Delete => connection.flag(intern!(py, "allow_delattr"))?,
+        };
+        let prefix = connection.setting(intern!(py, "exposed_prefix"))?;
+        let prefix: Option<Bound<'py, PyString>> = prefix.and_then(|prefix| prefix.cast_into().ok());
+        let rules = Rules {
+            get: switch,
+            set: switch,
+            delete: switch,
+            safe: connection.flag(intern!(py, "allow_safe_attrs"))?,
+            exposed: connection.flag(intern!(py, "allow_exposed_attrs"))?,
+            public: connection.flag(intern!(py, "allow_public_attrs"))?,
+            dangerous_all: connection.flag(intern!(py, "allow_all_attrs"))?,
+            prefix: prefix.as_ref().map_or(Ok(""), |prefix| prefix.to_str())?.into(),
+        };
+        // What the object or the configuration raises while being asked is for the caller to hear.
+        let mut failure = None;
+        let is_safe = |name: &str| {
+            let safe = connection.setting(intern!(py, "safe_attrs")).ok().flatten();
+            safe.is_some_and(|safe| safe.contains(name).unwrap_or(false))
+        };
+        let has = |name: &str| {
+            has_attribute(object, name).unwrap_or_else(|error| {
+                failure = Some(error);
+                false
+            })
+        };
+        let resolved = rules.resolve(access, name.to_str()?, is_safe, has).map(|name| name.into_owned());
+        match (failure, resolved) {
+            (Some(error), _) => Err(error),
+            (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
+            (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
+            (None, Err(denied)) => Err(PyAttributeError::new_err(denied.to_string())),
+        }
+    }
+}
+
+/// Whether the object has the attribute. Its class is asked first, so that no property runs just to find out.
+fn has_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+    if object.cast::<BaseNetref>().is_err() && object.get_type().hasattr(name)? {
+        return Ok(true);
+    }
+    object.hasattr(name)
+}
+
+fn overrider<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    object.get_type().getattr_opt(name)
+}
+
+fn text<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    if let Ok(name) = name.cast_exact::<PyString>() {
+        return Ok(name.clone());
+    }
+    let bytes = name.cast_exact::<PyBytes>().map_err(|_| PyTypeError::new_err("name must be a string"))?;
+    let text = std::str::from_utf8(bytes.as_bytes())
+        .map_err(|_| PyErr::from(PyUnicodeDecodeError::new_err("name is not UTF-8")))?;
+    Ok(PyString::new(name.py(), text))
+}

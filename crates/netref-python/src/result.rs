@@ -1,0 +1,235 @@
+//! `AsyncResult`: a result that will be there later.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use netref::threads::{Call, Interrupted, WaitError};
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+
+use crate::connection::{Connection, deadline, describe};
+use crate::errors::{from_start, timed_out};
+use crate::host::take_interrupt;
+use crate::world::{Objects, Shared};
+
+/// The result of a request, which may not be there yet.
+///
+/// It completes once: with the value, with the exception that the peer raised, or with `EOFError` if the connection ends
+/// first.
+#[pyclass(frozen, weakref, module = "netref.core.async_")]
+pub(crate) struct AsyncResult {
+    connection: Py<Connection>,
+    call: Arc<Call<Shared>>,
+    what: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    outcome: Option<Result<Py<PyAny>, PyErr>>,
+    callbacks: Vec<Py<PyAny>>,
+    /// When the result expires, and after how long.
+    expiry: Option<(Instant, Duration)>,
+}
+
+impl AsyncResult {
+    pub(crate) fn start<'py>(
+        connection: &Bound<'py, Connection>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = connection.py();
+        let link = connection.get().link()?;
+        let world = Objects::of(connection, link);
+        // The callback and the result need each other: the callback finds the result here once it is made.
+        let slot: Arc<Mutex<Slot>> = Arc::default();
+        let on_done = {
+            let slot = slot.clone();
+            Box::new(move || Python::attach(|py| Slot::complete(&slot, py)))
+        };
+        let call = link
+            .start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))
+            .map_err(from_start)?;
+        let state = Mutex::new(State { expiry: expiry(timeout), ..State::default() });
+        let what = describe(handler, args);
+        let result = Bound::new(py, Self { connection: connection.clone().unbind(), call, what, state })?;
+        Slot::fill(&slot, &result);
+        Ok(result)
+    }
+
+    /// Takes the reply apart, if it is here and nobody has yet. True if the result is known.
+    fn settle(&self, py: Python<'_>) -> bool {
+        if self.state().outcome.is_some() {
+            return true;
+        }
+        let Some(outcome) = self.call.take() else {
+            // Another thread may be at it: the call is completed, and its outcome taken but not settled.
+            return self.state().outcome.is_some();
+        };
+        // Building objects can run user code, so it is done before the state is locked.
+        let outcome = Connection::finish(self.connection.bind(py), outcome).map(Bound::unbind);
+        self.state().outcome = Some(outcome);
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_expired(&self) -> bool {
+        self.state().expiry.is_some_and(|(at, _)| Instant::now() >= at)
+    }
+
+    fn run_callbacks(slf: &Bound<'_, Self>) {
+        let callbacks = std::mem::take(&mut slf.get().state().callbacks);
+        for callback in callbacks {
+            if let Err(error) = callback.call1(slf.py(), (slf,)) {
+                error.write_unraisable(slf.py(), Some(slf.as_any()));
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl AsyncResult {
+    /// Waits until the result is there.
+    ///
+    /// :raises AsyncResultTimeout: if it expires first
+    fn wait(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let link = this.connection.bind(py).get().link()?;
+        while !this.settle(py) {
+            let expiry = this.state().expiry;
+            match link.wait(&this.call, expiry.map(|(at, _)| at)) {
+                // Completed, but another thread is still taking the reply apart.
+                Ok(()) if !this.settle(py) => py.detach(std::thread::yield_now),
+                Ok(()) => {}
+                Err(WaitError::Interrupted) => return Err(take_interrupt()),
+                Err(WaitError::TimedOut) => {
+                    link.abandon(&this.call);
+                    let limit = expiry.map(|(_, limit)| limit).unwrap_or_default();
+                    return Err(timed_out(py, &this.what, limit));
+                }
+            }
+        }
+        Self::run_callbacks(slf);
+        Ok(())
+    }
+
+    /// The result, waiting for it if need be; or the exception, raised.
+    ///
+    /// :raises AsyncResultTimeout: if it expires first
+    #[getter]
+    fn value(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Self::wait(slf)?;
+        let py = slf.py();
+        match &slf.get().state().outcome {
+            Some(Ok(value)) => Ok(value.clone_ref(py)),
+            Some(Err(error)) => Err(error.clone_ref(py)),
+            None => Ok(py.None()),
+        }
+    }
+
+    /// Whether the result is there. Works on messages that have arrived, and does not wait.
+    #[getter]
+    fn ready(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let this = slf.get();
+        let link = this.connection.bind(py).get().link()?;
+        loop {
+            if this.settle(py) {
+                Self::run_callbacks(slf);
+                return Ok(true);
+            }
+            if this.has_expired() {
+                return Ok(false);
+            }
+            match link.serve_one(Some(Instant::now())) {
+                Ok(true) => {}
+                Ok(false) => return Ok(this.settle(py)),
+                Err(Interrupted) => return Err(take_interrupt()),
+            }
+        }
+    }
+
+    /// Whether the result is there and is an exception.
+    #[getter]
+    fn error(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(Self::ready(slf)? && matches!(slf.get().state().outcome, Some(Err(_))))
+    }
+
+    /// Whether the result did not come in time.
+    #[getter]
+    fn expired(&self, py: Python<'_>) -> bool {
+        !self.settle(py) && self.has_expired()
+    }
+
+    /// Lets the result expire.
+    ///
+    /// :param timeout: seconds from now; None for never
+    fn set_expiry(&self, timeout: Option<f64>) {
+        self.state().expiry = expiry(timeout);
+    }
+
+    /// Calls `func` with this result as soon as it is there, or at once if it is.
+    fn add_callback(slf: &Bound<'_, Self>, func: Py<PyAny>) -> PyResult<()> {
+        slf.get().state().callbacks.push(func);
+        if slf.get().call.is_completed() && slf.get().settle(slf.py()) {
+            Self::run_callbacks(slf);
+        }
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        let this = slf.get();
+        let state = match &this.state().outcome {
+            Some(Ok(_)) => "ready",
+            Some(Err(_)) => "error",
+            None if this.has_expired() => "expired",
+            None => "pending",
+        };
+        format!("<AsyncResult object ({state}) at {:p}>", slf.as_ptr())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connection)
+    }
+}
+
+/// Where the callback of a call finds its result, or leaves word that it came first. Keeps the result alive until then,
+/// so that what was added to it is called even if nobody else holds it.
+#[derive(Default)]
+struct Slot {
+    result: Option<Py<AsyncResult>>,
+    completed: bool,
+}
+
+impl Slot {
+    fn fill(slot: &Mutex<Self>, result: &Bound<'_, AsyncResult>) {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.completed {
+            slot.result = Some(result.clone().unbind());
+        }
+    }
+
+    fn complete(slot: &Mutex<Self>, py: Python<'_>) {
+        let result = {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.completed = true;
+            slot.result.take()
+        };
+        let Some(result) = result else { return };
+        let result = result.into_bound(py);
+        if !result.get().state().callbacks.is_empty() && result.get().settle(py) {
+            AsyncResult::run_callbacks(&result);
+        }
+    }
+}
+
+fn expiry(timeout: Option<f64>) -> Option<(Instant, Duration)> {
+    let limit = Duration::try_from_secs_f64(timeout?).ok()?;
+    deadline(timeout).map(|at| (at, limit))
+}

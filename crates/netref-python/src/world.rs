@@ -1,0 +1,239 @@
+//! Python objects to and from brine and boxes.
+
+use std::sync::Arc;
+
+use netref::threads::Link;
+use netref_core::brine::Writer;
+use netref_core::refs::{IdPack, PackRef};
+use netref_core::world::{Reference, World};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyBytes, PyComplex, PyEllipsis, PyFloat, PyFrozenSet, PyInt, PyModule, PyNone, PyNotImplemented,
+    PySlice, PyString, PyTuple, PyType,
+};
+
+use crate::connection::Connection;
+use crate::errors::WorldError;
+use crate::host::PyHost;
+use crate::proxy::BaseNetref;
+
+/// What the tables of a connection keep of a Python object.
+#[derive(Debug)]
+pub(crate) struct Shared(pub(crate) Py<PyAny>);
+
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        // Only threads that are attached accept messages, so this never waits for the interpreter.
+        Python::attach(|py| Self(self.0.clone_ref(py)))
+    }
+}
+
+/// The objects of one connection; or of none, for plain data.
+pub(crate) struct Objects<'c, 'py> {
+    pub(crate) py: Python<'py>,
+    pub(crate) link: Option<&'c Arc<Link<PyHost>>>,
+    pub(crate) connection: Option<&'c Bound<'py, Connection>>,
+}
+
+impl<'c, 'py> Objects<'c, 'py> {
+    /// The objects of a connection.
+    pub(crate) fn of(connection: &'c Bound<'py, Connection>, link: &'c Arc<Link<PyHost>>) -> Self {
+        Self { py: connection.py(), link: Some(link), connection: Some(connection) }
+    }
+
+    /// Plain data, of no connection.
+    pub(crate) fn plain(py: Python<'py>) -> Self {
+        Self { py, link: None, connection: None }
+    }
+
+    fn write_items(
+        &self,
+        items: impl Iterator<Item = Bound<'py, PyAny>>,
+        out: &mut Writer<'_>,
+    ) -> Result<bool, WorldError> {
+        for item in items {
+            if !self.write(&item, out)? {
+                return Ok(false);
+            }
+        }
+        out.end();
+        Ok(true)
+    }
+
+    fn lend(&self, link: &Link<PyHost>, object: &Bound<'py, PyAny>) -> Result<IdPack, WorldError> {
+        let identity = address(object);
+        if let Some(pack) = link.session().exports().lend_again(identity) {
+            return Ok(pack);
+        }
+        // Everything that may run user code comes before the session is locked.
+        let shared = Shared(object.clone().unbind());
+        if object.is_instance_of::<PyType>() {
+            let name = name_of(object)?;
+            let kept = Shared(object.clone().unbind());
+            let mut session = link.session();
+            let exports = session.exports();
+            exports.register_class(identity, &name, kept);
+            return Ok(exports.lend_class(identity, shared)?);
+        }
+        let class = object.get_type();
+        let class_identity = address(&class);
+        let known = link.session().exports().knows_class(class_identity);
+        let is_plain = !object.is_instance_of::<PyModule>()
+            && !object.is_instance_of::<BaseNetref>()
+            && object.getattr(intern!(self.py, "__class__")).is_ok_and(|seen| seen.is(&class));
+        let name = if is_plain && known { None } else { Some(name_of(object)?) };
+        let kept = Shared(class.into_any().unbind());
+        let mut session = link.session();
+        let exports = session.exports();
+        exports.register_class(class_identity, name.as_deref().unwrap_or_default(), kept);
+        Ok(exports.lend(identity, class_identity, name.as_deref().filter(|_| !is_plain), shared)?)
+    }
+}
+
+/// `module.Class` of an object, as the package's `get_id_pack` names it.
+fn name_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = object.py();
+    let lib = py.import(intern!(py, "netref.lib"))?;
+    let pack = lib.call_method1(intern!(py, "get_id_pack"), (object,))?;
+    pack.get_item(0)?.extract()
+}
+
+/// What tells objects apart while they live.
+fn address(object: &Bound<'_, impl Sized>) -> u64 {
+    object.as_ptr() as u64
+}
+
+impl<'py> World for Objects<'_, 'py> {
+    type Object = Bound<'py, PyAny>;
+    type Shared = Shared;
+    type Error = WorldError;
+
+    fn write(&self, object: &Bound<'py, PyAny>, out: &mut Writer<'_>) -> Result<bool, WorldError> {
+        // Only exact types are plain data: a subclass has behaviour of its own.
+        if let Ok(text) = object.cast_exact::<PyString>() {
+            out.str(text.to_str()?)?;
+        } else if object.is_exact_instance_of::<PyInt>() {
+            match object.extract::<i64>() {
+                Ok(value) => out.int(value),
+                Err(_) => out.big_int(object.str()?.to_str()?)?,
+            }
+        } else if object.is_none() {
+            out.none();
+        } else if let Ok(value) = object.cast_exact::<PyTuple>() {
+            out.begin_tuple(value.len())?;
+            return self.write_items(value.iter(), out);
+        } else if let Ok(value) = object.cast_exact::<PyBool>() {
+            out.bool(value.is_true());
+        } else if let Ok(value) = object.cast_exact::<PyFloat>() {
+            out.float(value.value());
+        } else if let Ok(value) = object.cast_exact::<PyBytes>() {
+            out.bytes(value.as_bytes())?;
+        } else if let Ok(value) = object.cast_exact::<PyComplex>() {
+            out.complex(value.real(), value.imag());
+        } else if let Ok(value) = object.cast_exact::<PyFrozenSet>() {
+            out.begin_frozenset(value.len())?;
+            return self.write_items(value.iter(), out);
+        } else if let Ok(value) = object.cast_exact::<PySlice>() {
+            let part = |name| value.getattr(name);
+            let parts = [part("start")?, part("stop")?, part("step")?];
+            out.begin_slice()?;
+            return self.write_items(parts.into_iter(), out);
+        } else if object.is_exact_instance_of::<PyNotImplemented>() {
+            out.not_implemented();
+        } else if object.is_exact_instance_of::<PyEllipsis>() {
+            out.ellipsis();
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn tuple_items(&self, object: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+        Some(object.cast_exact::<PyTuple>().ok()?.iter().collect())
+    }
+
+    fn refer(&self, object: &Bound<'py, PyAny>) -> Result<Reference, WorldError> {
+        let Some(link) = self.link else {
+            return Err(WorldError::not_plain(object));
+        };
+        if let Ok(proxy) = object.cast::<BaseNetref>() {
+            if let Some(pack) = proxy.get().pack_on(link) {
+                return Ok(Reference::Theirs(pack.clone()));
+            }
+        }
+        Ok(Reference::Lent(self.lend(link, object)?))
+    }
+
+    fn own(&self, shared: Shared) -> Bound<'py, PyAny> {
+        shared.0.into_bound(self.py)
+    }
+
+    fn proxy(&self, pack: PackRef<'_>) -> Result<Bound<'py, PyAny>, WorldError> {
+        match (self.connection, self.link) {
+            (Some(connection), Some(link)) => Ok(link.host().proxy(connection, link, pack)?),
+            _ => Err(WorldError::unexpected_reference()),
+        }
+    }
+
+    fn none(&self) -> Bound<'py, PyAny> {
+        PyNone::get(self.py).to_owned().into_any()
+    }
+
+    fn not_implemented(&self) -> Bound<'py, PyAny> {
+        PyNotImplemented::get(self.py).to_owned().into_any()
+    }
+
+    fn ellipsis(&self) -> Bound<'py, PyAny> {
+        PyEllipsis::get(self.py).to_owned().into_any()
+    }
+
+    fn bool(&self, value: bool) -> Bound<'py, PyAny> {
+        PyBool::new(self.py, value).to_owned().into_any()
+    }
+
+    fn int(&self, value: i64) -> Bound<'py, PyAny> {
+        PyInt::new(self.py, value).into_any()
+    }
+
+    fn big_int(&self, decimal: &str) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(self.py.get_type::<PyInt>().call1((decimal,))?)
+    }
+
+    fn float(&self, value: f64) -> Bound<'py, PyAny> {
+        PyFloat::new(self.py, value).into_any()
+    }
+
+    fn complex(&self, real: f64, imag: f64) -> Bound<'py, PyAny> {
+        PyComplex::from_doubles(self.py, real, imag).into_any()
+    }
+
+    fn bytes(&self, value: &[u8]) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(PyBytes::new_with(self.py, value.len(), |bytes| {
+            bytes.copy_from_slice(value);
+            Ok(())
+        })?
+        .into_any())
+    }
+
+    fn str(&self, value: &str) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(PyString::new(self.py, value).into_any())
+    }
+
+    fn tuple(&self, items: Vec<Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(PyTuple::new(self.py, items)?.into_any())
+    }
+
+    fn frozenset(&self, items: Vec<Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(PyFrozenSet::new(self.py, items)?.into_any())
+    }
+
+    fn slice(
+        &self,
+        start: Bound<'py, PyAny>,
+        stop: Bound<'py, PyAny>,
+        step: Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>, WorldError> {
+        Ok(self.py.get_type::<PySlice>().call1((start, stop, step))?)
+    }
+}

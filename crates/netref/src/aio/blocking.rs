@@ -1,0 +1,116 @@
+//! Where the world of tasks and that of blocking threads meet.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+
+use crate::running::{self, RunningRequest};
+
+thread_local! {
+    /// True on a thread of the runtime that is there to be blocked.
+    static PERMITTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, which may block, on a thread of the runtime that is there for that, and waits for it.
+///
+/// Like tokio's function of the same name, with two additions: blocking operations of this crate, such as those of
+/// [`netref::Remote`](crate::Remote), are allowed in it (in asynchronous code they fail with
+/// [`Error::WouldBlock`](crate::Error::WouldBlock)); and calls made in it count as part of the request that the caller is
+/// carrying out. Outside of a runtime, runs `work` on the calling thread.
+///
+/// Cancel safety: if the future is dropped, `work` goes on, and its result is lost.
+///
+/// ```no_run
+/// # async fn example() -> netref::Result<()> {
+/// let conn = netref::aio::connect("tcp://localhost:18861").await?;
+/// let samples = conn.root().await?.get_attr("samples").await?;
+/// // Fetches the items of a remote list, which blocks.
+/// let samples: Vec<f64> = netref::aio::spawn_blocking(|| samples.extract()).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// If `work` does, or if the runtime shuts down before `work` has begun.
+pub async fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    let Ok(runtime) = Handle::try_current() else { return work() };
+    let requests = running::all();
+    let work = permitted(move || {
+        let _running = RunningRequest::enter_all(&requests);
+        work()
+    });
+    match runtime.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => panic!("the runtime has shut down"),
+        },
+    }
+}
+
+/// Wraps work for a thread that may block, so that [`may_block`] says so.
+pub(super) fn permitted<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    move || {
+        struct Restore(bool);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                PERMITTED.set(self.0);
+            }
+        }
+        let _restore = Restore(PERMITTED.replace(true));
+        work()
+    }
+}
+
+/// Whether the calling thread may block. Code that runs in a runtime may not, unless this crate put it on a thread for
+/// that: it would keep the tasks from running that it waits for. The same everywhere, so that a program which works in
+/// one flavor of runtime works in all.
+pub(super) fn may_block() -> bool {
+    PERMITTED.get() || Handle::try_current().is_err()
+}
+
+/// Runs a future on the calling thread, parking while it waits. `None` if the deadline passed first.
+pub(super) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
+            None => thread::park(),
+            Some(left) if left.is_zero() => return None,
+            Some(left) => thread::park_timeout(left),
+        }
+    }
+}
+
+/// [`block_on`] without a deadline.
+pub(super) fn block_on_forever<F: Future>(future: F) -> F::Output {
+    loop {
+        if let Some(output) = block_on(std::future::poll_fn(|_| Poll::Ready(())), None) {
+            let () = output;
+        }
+        break;
+    }
+    let mut output = None;
+    block_on(async { output = Some(future.await) }, None);
+    match output {
+        Some(output) => output,
+        None => unreachable!("without a deadline, the future runs to its end"),
+    }
+}

@@ -1,0 +1,315 @@
+//! One connection's state, driven by tasks.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use netref_core::boxing::Boxer;
+use netref_core::limits::Limits;
+use netref_core::message::{Handler, Inbound, Seq};
+use netref_core::refs::{IdPack, Releases};
+use netref_core::request::handlers;
+use netref_core::session::{Ended, Options, Outgoing, ReplyKind, Sealed, Session};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::blocking::permitted;
+use crate::running;
+use crate::side::Side;
+use crate::threads::{CallError, Closed, EndReason, StartError};
+use crate::world::Shared;
+
+/// Senders wait while more bytes than this are queued.
+const HIGH_WATER: usize = 8 * 1024 * 1024;
+
+/// What a call ends with.
+pub(super) type Outcome = Result<Inbound<Shared>, CallError>;
+
+pub(super) type TokioSession = Session<Shared, oneshot::Sender<Outcome>>;
+
+/// One connection, driven by three [tasks](super::tasks) of a runtime: one reads, one writes, one starts the peer's
+/// requests.
+///
+/// Nothing here waits with a lock held. The only lock that is ever held across a wait is the place at the head of the
+/// queue for [room](Self::room), and who holds it waits for the task that writes, which waits for nobody but the peer.
+pub(crate) struct Driver {
+    pub(super) side: Side,
+    pub(super) runtime: Handle,
+    pub(super) limits: Arc<Limits>,
+    session: Mutex<TokioSession>,
+    releases: Arc<Releases>,
+    /// Wakes the task that writes.
+    pub(super) output: Notify,
+    /// Wakes the sender at the head of the queue for room.
+    pub(super) has_room: Notify,
+    queue: tokio::sync::Mutex<()>,
+    /// Whether the peer's requests may start, and what wakes the task that starts them.
+    open: AtomicBool,
+    opened: Notify,
+    closing: AtomicBool,
+    closed: watch::Sender<Option<Closed>>,
+}
+
+impl Driver {
+    pub(super) fn new(side: Side, options: Options, runtime: Handle, open: bool) -> Arc<Self> {
+        let session = Session::new(options);
+        Arc::new(Self {
+            side,
+            runtime,
+            limits: session.limits().clone(),
+            releases: session.releases().clone(),
+            session: Mutex::new(session),
+            output: Notify::new(),
+            has_room: Notify::new(),
+            queue: tokio::sync::Mutex::new(()),
+            open: AtomicBool::new(open),
+            opened: Notify::new(),
+            closing: AtomicBool::new(false),
+            closed: watch::Sender::new(None),
+        })
+    }
+
+    /// The session, locked. Hold the guard for a single method call.
+    pub(super) fn session(&self) -> MutexGuard<'_, TokioSession> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What tells the connection apart among those of this process.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    // ---- messages out
+
+    /// Waits until the queue of output has room. First come, first served. Takes nothing that must be given back, so a
+    /// caller may go away while it waits.
+    pub(super) async fn room(&self) {
+        let _first = self.queue.lock().await;
+        loop {
+            let has_room = self.has_room.notified();
+            if self.closed().is_some() || self.session().queued() <= HIGH_WATER {
+                return;
+            }
+            has_room.await;
+        }
+    }
+
+    /// Queues a request. `write` writes the arguments; it runs with no lock held. There should be [room](Self::room).
+    pub(super) fn start<E>(
+        self: &Arc<Self>,
+        handler: Handler<'_>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Call, StartError<E>> {
+        if let Some(closed) = self.closed() {
+            return Err(StartError::Closed(closed));
+        }
+        // Requests of the peer from now on may be part of this call.
+        self.open();
+        let message = self.session().start_request(handler, running::request_of(self.address()));
+        let frame = self.write_message(message, write)?;
+        let (token, outcome) = oneshot::channel();
+        let call = Call { driver: self.clone(), seq: frame.seq(), outcome, is_over: false };
+        let sent = self.session().send_request(frame, token);
+        if sent.is_err() {
+            return Err(StartError::Closed(self.closed_or_unknown()));
+        }
+        self.output.notify_one();
+        Ok(call)
+    }
+
+    /// Queues the answer to the peer's request `seq`. `write` writes the result or the exception; it runs with no lock
+    /// held. There should be [room](Self::room).
+    pub(super) fn reply<E>(
+        &self,
+        seq: Seq,
+        kind: ReplyKind,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<(), StartError<E>> {
+        let message = self.session().start_reply(seq, kind);
+        let frame = self.write_message(message, write)?;
+        self.session().send_reply(frame);
+        self.output.notify_one();
+        Ok(())
+    }
+
+    /// Writes and seals one message, all or nothing.
+    fn write_message<E>(
+        &self,
+        mut message: Outgoing,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Sealed, StartError<E>> {
+        let (message, error) = match write(&mut message.boxer(&self.limits)) {
+            Ok(()) => match message.seal() {
+                Ok(frame) => return Ok(frame),
+                Err(failed) => (*failed.message, StartError::Message(failed.error)),
+            },
+            Err(error) => (message, StartError::Argument(error)),
+        };
+        let garbage = self.session().roll_back(message);
+        drop(garbage);
+        Err(error)
+    }
+
+    /// Gives back `count` references to a peer's object. Never blocks, and is safe in any destructor.
+    pub(super) fn release(&self, pack: IdPack, count: u64) {
+        self.releases.push(pack, count);
+        self.output.notify_one();
+    }
+
+    /// Wakes the task that writes if references wait to be given back.
+    pub(super) fn flush_releases(&self) {
+        if !self.releases.is_empty() {
+            self.output.notify_one();
+        }
+    }
+
+    // ---- requests of the peer
+
+    /// Lets the peer's requests start.
+    pub(super) fn open(&self) {
+        if !self.open.load(Ordering::Acquire) {
+            self.open.store(true, Ordering::Release);
+            self.opened.notify_one();
+        }
+    }
+
+    /// Waits until the peer's requests may start.
+    pub(super) async fn wait_open(&self) {
+        while !self.open.load(Ordering::Acquire) {
+            self.opened.notified().await;
+        }
+    }
+
+    /// Drops objects of ours that the peer let go of, where their destructors may block.
+    pub(super) fn discard(&self, garbage: Vec<Shared>) {
+        if !garbage.is_empty() {
+            self.runtime.spawn_blocking(permitted(move || drop(garbage)));
+        }
+    }
+
+    // ---- the end
+
+    /// Why the connection has ended, if it has.
+    pub(super) fn closed(&self) -> Option<Closed> {
+        self.closed.borrow().clone()
+    }
+
+    /// Waits until the connection has ended.
+    pub(super) async fn wait_closed(&self) -> Closed {
+        let mut closed = self.closed.subscribe();
+        match closed.wait_for(Option::is_some).await {
+            Ok(closed) => closed.clone().unwrap_or_else(|| unknown_end()),
+            // The sender is a field of `self`.
+            Err(_) => unknown_end(),
+        }
+    }
+
+    /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it. If the caller goes
+    /// away meanwhile, ends it at once.
+    pub(super) async fn close(self: &Arc<Self>, patience: Duration) {
+        let _end = EndOnDrop { driver: self.clone(), reason: Some(EndReason::ClosedHere) };
+        self.closing.store(true, Ordering::Release);
+        let farewell = self.start(handlers::CLOSE.into(), |boxer| boxer.no_arguments());
+        if let Ok(farewell) = farewell {
+            let patience = self.sleep(patience);
+            tokio::select! {
+                // Whether it answers, hangs up or stays silent: the connection ends.
+                _ = farewell => {}
+                () = patience => {}
+            }
+        }
+    }
+
+    /// Ends the connection: completes every pending call with the reason, and stops the tasks. Only the first time.
+    pub(super) fn end(&self, reason: EndReason) {
+        let counters = self.session().counters();
+        let heard_nothing = counters.requests_received == 0 && counters.replies_received == 0;
+        let reason = match reason {
+            // We said goodbye, and a stock peer answers that by hanging up.
+            EndReason::EndOfStream | EndReason::Transport(_) if self.closing.load(Ordering::Acquire) => {
+                EndReason::ClosedHere
+            }
+            reason => reason,
+        };
+        let closed = Closed::new(reason, heard_nothing);
+        let is_first = self.closed.send_if_modified(|state| {
+            let is_first = state.is_none();
+            state.get_or_insert_with(|| closed.clone());
+            is_first
+        });
+        if !is_first {
+            return;
+        }
+        let Ended { tokens, garbage } = self.session().end();
+        for token in tokens {
+            // Where nobody waits for the call any more, nobody misses this.
+            let _ = token.send(Err(CallError::Closed(closed.clone())));
+        }
+        self.open();
+        self.output.notify_one();
+        self.has_room.notify_waiters();
+        self.discard(garbage);
+    }
+
+    /// A timer of the connection's own runtime, whatever executor polls it.
+    pub(super) fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
+        let _runtime = self.runtime.enter();
+        tokio::time::sleep(duration)
+    }
+
+    fn closed_or_unknown(&self) -> Closed {
+        self.closed().unwrap_or_else(unknown_end)
+    }
+}
+
+fn unknown_end() -> Closed {
+    Closed::new(EndReason::ClosedHere, false)
+}
+
+/// A call that awaits its reply. Dropping it abandons the call: a late reply is used only to give back the references in
+/// it.
+pub(super) struct Call {
+    driver: Arc<Driver>,
+    seq: Seq,
+    outcome: oneshot::Receiver<Outcome>,
+    is_over: bool,
+}
+
+impl Future for Call {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = std::task::ready!(Pin::new(&mut self.outcome).poll(context));
+        self.is_over = true;
+        Poll::Ready(outcome.unwrap_or_else(|_| Err(CallError::Closed(self.driver.closed_or_unknown()))))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let token = self.driver.session().abandon(self.seq);
+            drop(token);
+            // The reply may have come in the meantime.
+            self.outcome.close();
+            drop(self.outcome.try_recv());
+            self.driver.flush_releases();
+        }
+    }
+}
+
+/// Ends the connection when it is dropped, whatever for: a task was cancelled, panicked, or went with its runtime.
+pub(super) struct EndOnDrop {
+    pub(super) driver: Arc<Driver>,
+    pub(super) reason: Option<EndReason>,
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        let gone = || EndReason::Transport(std::io::Error::other("the runtime that drove it has shut down"));
+        self.driver.end(self.reason.take().unwrap_or_else(gone));
+    }
+}

@@ -1,0 +1,44 @@
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::address::Address;
+
+pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connected stream of bytes in both directions.
+pub(super) struct Stream {
+    pub(super) reading: ReadHalf,
+    pub(super) writing: WriteHalf,
+    /// True if the peer is on this machine, so that compressing could only cost.
+    pub(super) is_local: bool,
+}
+
+impl Stream {
+    /// Connects. For TCP, tries every address of the host in turn.
+    pub(super) async fn connect(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host, port } => Self::tcp(TcpStream::connect((host.as_str(), *port)).await?),
+            Address::Unix { path } => Ok(Self::unix(UnixStream::connect(path).await?)),
+        }
+    }
+
+    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let is_local = stream.peer_addr()?.ip().is_loopback();
+        let (reading, writing) = stream.into_split();
+        Ok(Self { reading: Box::new(reading), writing: Box::new(writing), is_local })
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> Self {
+        let (reading, writing) = stream.into_split();
+        Self { reading: Box::new(reading), writing: Box::new(writing), is_local: true }
+    }
+
+    pub(super) fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let (reading, writing) = tokio::io::split(stream);
+        Self { reading: Box::new(reading), writing: Box::new(writing), is_local: false }
+    }
+}

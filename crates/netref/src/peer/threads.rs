@@ -1,0 +1,138 @@
+//! The other side of a connection that the thread driver runs.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use netref_core::boxing::Boxer;
+use netref_core::message::{Handler, Inbound};
+use netref_core::refs::IdPack;
+use netref_core::request::Request;
+use netref_core::session::Session;
+
+use crate::error::{Error, Result};
+use crate::peer::{Peer, answer, read_outcome};
+use crate::side::Side;
+use crate::threads::{Call, Closed, Host, Link, WaitError};
+use crate::value::Value;
+use crate::world::{Shared, Values};
+
+/// A link, closed when the last of these is dropped.
+#[derive(Clone)]
+pub(crate) struct ThreadsPeer(Arc<Owner>);
+
+struct Owner {
+    link: Arc<Link<RustHost>>,
+}
+
+/// How long a connection that is closed waits for the peer to take note.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same for one that is dropped.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.link.close(FAREWELL);
+    }
+}
+
+/// Rust objects as the thread driver's host.
+pub(crate) struct RustHost {
+    side: Side,
+    owner: OnceLock<Weak<Owner>>,
+    on_end: Mutex<Option<Box<dyn FnOnce(&Closed) + Send>>>,
+}
+
+impl RustHost {
+    pub(crate) fn new(side: Side) -> Self {
+        Self { side, owner: OnceLock::new(), on_end: Mutex::default() }
+    }
+}
+
+impl ThreadsPeer {
+    pub(crate) fn new(link: Arc<Link<RustHost>>) -> Self {
+        let owner = Arc::new(Owner { link });
+        let first = owner.link.host().owner.set(Arc::downgrade(&owner)).is_ok();
+        debug_assert!(first, "a link has one owner");
+        Self(owner)
+    }
+
+    pub(super) fn side(&self) -> &Side {
+        &self.0.link.host().side
+    }
+
+    pub(super) fn session(&self) -> MutexGuard<'_, Session<Shared, Arc<Call<Shared>>>> {
+        self.0.link.session()
+    }
+
+    pub(super) fn on_end(&self, callback: Box<dyn FnOnce(&Closed) + Send>) {
+        let host = self.0.link.host();
+        *host.on_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+        if let Some(closed) = self.closed() {
+            host.ended(&self.0.link, &closed);
+        }
+    }
+
+    pub(super) fn exchange(
+        &self,
+        handler: Handler<'_>,
+        world: &Values<'_>,
+        write: impl FnOnce(&Values<'_>, &mut Boxer<'_>) -> Result<()>,
+    ) -> Result<Value> {
+        let link = &self.0.link;
+        let timeout = self.side().timeout();
+        let deadline = timeout.map(|limit| Instant::now() + limit);
+        let call = link.start(handler, None, deadline, |boxer| write(world, boxer))?;
+        match link.wait(&call, deadline) {
+            Ok(()) => {}
+            Err(WaitError::TimedOut | WaitError::Interrupted) => {
+                link.abandon(&call);
+                let what = Request::<Value>::describe(call.handler()).to_owned();
+                return Err(Error::TimedOut { what, limit: timeout.unwrap_or_default() });
+            }
+        }
+        match call.take() {
+            Some(outcome) => read_outcome(world, outcome),
+            None => Err(Error::Unreadable("the result was taken already".to_owned())),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.0.link.close(PATIENCE);
+    }
+
+    pub(super) fn closed(&self) -> Option<Closed> {
+        self.0.link.closed()
+    }
+
+    pub(super) fn serve_all(&self) {
+        // Nothing interrupts a Rust thread.
+        let _ = self.0.link.serve_all();
+    }
+
+    pub(super) fn release(&self, pack: IdPack, count: u64) {
+        self.0.link.release(pack, count);
+    }
+}
+
+impl Host for RustHost {
+    type Shared = Shared;
+
+    fn handle(&self, link: &Arc<Link<Self>>, mut message: Inbound<Shared>) {
+        // Without an owner nobody on this side holds the connection any more, and it is being closed.
+        let Some(owner) = self.owner.get().and_then(Weak::upgrade) else { return };
+        let peer = Peer::Threads(ThreadsPeer(owner));
+        let world = Values(&peer);
+        let request = Request::read(&world, &mut message);
+        let seq = message.seq();
+        let (place, outcome) = self.side.perform(&peer, request);
+        drop(message);
+        answer(&world, &place, outcome, |kind, write| link.reply(seq, kind, |boxer| write(boxer)));
+    }
+
+    fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
+        let callback = self.on_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(callback) = callback {
+            callback(closed);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Which requests of peers the calling thread is executing, so that calls made meanwhile can say what they are part of.
+//!
+//! A thread that runs a request is marked for as long as that takes. A task that runs one marks whatever thread polls it,
+//! for the length of the poll. Either way, code that makes a call finds the request it is part of.
+
+use std::cell::RefCell;
+
+use netref_core::message::Seq;
+
+thread_local! {
+    /// Innermost last: the connection's address in memory and the request's number.
+    static RUNNING: RefCell<Vec<(usize, Seq)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks the calling thread as executing a request for as long as the value lives.
+pub(crate) struct RunningRequest {
+    outer: usize,
+}
+
+impl RunningRequest {
+    /// Request `seq` of the connection at this address.
+    pub(crate) fn enter(connection: usize, seq: Seq) -> Self {
+        Self::enter_all(&[(connection, seq)])
+    }
+
+    /// The requests that another thread [was executing](all), for work handed over by it.
+    pub(crate) fn enter_all(requests: &[(usize, Seq)]) -> Self {
+        RUNNING.with_borrow_mut(|running| {
+            let outer = running.len();
+            running.extend_from_slice(requests);
+            Self { outer }
+        })
+    }
+}
+
+impl Drop for RunningRequest {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(|running| running.truncate(self.outer));
+    }
+}
+
+/// The request of the connection at this address that the calling thread is executing, if any.
+pub(crate) fn request_of(connection: usize) -> Option<Seq> {
+    RUNNING.with_borrow(|running| running.iter().rev().find(|(at, _)| *at == connection).map(|(_, seq)| *seq))
+}
+
+/// Every request that the calling thread is executing.
+#[cfg(feature = "tokio")]
+pub(crate) fn all() -> Vec<(usize, Seq)> {
+    RUNNING.with_borrow(Vec::clone)
+}
+
+/// How many requests the calling thread is executing, one inside the other.
+pub(crate) fn nesting() -> usize {
+    RUNNING.with_borrow(Vec::len)
+}

@@ -1,0 +1,31 @@
+"""The protocol: connections, services, proxies, streams."""
+
+from netref.core.async_ import AsyncResult, AsyncResultTimeout
+from netref.core.channel import Channel
+from netref.core.netref import BaseNetref
+from netref.core.protocol import DEFAULT_CONFIG, Connection
+from netref.core.service import (
+    ClassicService,
+    MasterService,
+    Service,
+    SlaveService,
+    VoidService,
+)
+from netref.core.stream import SocketStream
+from netref.core.vinegar import GenericException
+
+__all__ = [
+    "DEFAULT_CONFIG",
+    "AsyncResult",
+    "AsyncResultTimeout",
+    "BaseNetref",
+    "Channel",
+    "ClassicService",
+    "Connection",
+    "GenericException",
+    "MasterService",
+    "Service",
+    "SlaveService",
+    "SocketStream",
+    "VoidService",
+]

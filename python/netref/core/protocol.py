@@ -1,0 +1,202 @@
+"""Connections."""
+
+import itertools
+import os
+
+from netref import _netref
+from netref.core import consts, vinegar
+from netref.lib import Timeout
+
+
+class PingError(Exception):
+    """A ping came back changed."""
+
+
+DEFAULT_CONFIG = {
+    # Attributes.
+    "allow_safe_attrs": True,
+    "allow_exposed_attrs": True,
+    "allow_public_attrs": False,
+    "allow_all_attrs": False,
+    "safe_attrs": set(_netref.SAFE_ATTRS),
+    "exposed_prefix": "exposed_",
+    "allow_getattr": True,
+    "allow_setattr": False,
+    "allow_delattr": False,
+    # Exceptions.
+    "include_local_traceback": True,
+    "include_local_version": True,
+    "instantiate_custom_exceptions": False,
+    "import_custom_exceptions": False,
+    "instantiate_oldstyle_exceptions": False,
+    "propagate_SystemExit_locally": False,
+    "propagate_KeyboardInterrupt_locally": True,
+    "log_exceptions": True,
+    # The rest.
+    "allow_pickle": False,
+    "connid": None,
+    "credentials": None,
+    "endpoints": None,
+    "logger": None,
+    "sync_request_timeout": 30,
+    "before_closed": None,
+    "close_catchall": False,
+    "bind_threads": os.environ.get("RPYC_BIND_THREADS") == "true",
+    # netref's own.
+    "wire": "v6",
+    "dispatch": "chain",
+    "close_timeout": 1,
+}
+"""The configuration that every connection starts from; a live dictionary, which programs may change.
+
+``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older.
+``dispatch`` is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run
+all of them on threads of their own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other
+keys are RPyC's; keys not listed are ignored.
+"""
+
+_connection_ids = itertools.count(1)
+
+
+class Connection(_netref.Connection):
+    """A connection to a peer, in both directions: this side uses the peer's objects, and serves its own.
+
+    :param root: the service that the peer gets
+    :param channel: the channel to run over
+    :param config: settings, which replace those of :data:`DEFAULT_CONFIG`
+    """
+
+    def __init__(self, root, channel, config={}):  # noqa: B006
+        settings = dict(DEFAULT_CONFIG)
+        settings.update(config)
+        if settings["connid"] is None:
+            settings["connid"] = f"conn{next(_connection_ids)}"
+        self._local_root = root
+        self._remote_root = None
+        self._channel = channel
+        self._bind_threads = settings["bind_threads"]
+        # Servers say with whom they talk; who does not is the one who dialled.
+        initiator = settings["endpoints"] is None
+        sock = channel.stream.sock
+        sock.settimeout(None)
+        self._start(channel.fileno(), settings, initiator, bool(channel.compress))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, t, v, tb):
+        self.close()
+
+    def __repr__(self):
+        return f"<{type(self).__module__}.{type(self).__qualname__} {self._config['connid']!r} object at {id(self):#x}>"
+
+    @property
+    def root(self):
+        """The peer's service. One round trip the first time, none after that."""
+        if self._remote_root is None:
+            self._remote_root = self.sync_request(consts.HANDLE_GETROOT)
+        return self._remote_root
+
+    def ping(self, data=None, timeout=3):
+        """Checks that the peer answers. One round trip.
+
+        :param data: what to send to and fro
+        :param timeout: seconds to wait
+        :raises PingError: if it comes back changed
+        :raises TimeoutError: if it does not come back in time
+        """
+        if data is None:
+            data = "abcdefghijklmnopqrstuvwxyz" * 20
+        if self.async_request(consts.HANDLE_PING, data, timeout=timeout).value != data:
+            raise PingError("echo mismatches sent data")
+
+    def fileno(self):
+        """The file descriptor of the stream underneath."""
+        return self._channel.fileno()
+
+    def close(self):
+        """Closes the connection. Waits at most ``close_timeout`` seconds for the peer to take note."""
+        if self.closed:
+            return
+        before_closed = self._config.get("before_closed")
+        try:
+            if before_closed:
+                before_closed(self.root)
+        except EOFError:
+            pass
+        except Exception:
+            if not self._config["close_catchall"]:
+                raise
+        finally:
+            self._close(self._config.get("close_timeout", 1))
+
+    def serve(self, timeout=1, wait_for_lock=True, waiting=lambda: True):
+        """Works on one message of the peer, if one comes in time. Not needed for callbacks, which are served anyway.
+
+        :param timeout: seconds to wait; None for ever
+        :returns: whether there was one
+        :raises EOFError: if the connection has ended or ends
+        """
+        return self._serve(_seconds(timeout), wait_for_lock)
+
+    def poll(self, timeout=0):
+        """Works on one message of the peer that has arrived, or arrives within ``timeout`` seconds.
+
+        :returns: whether there was one
+        """
+        return self.serve(timeout, False)
+
+    def poll_all(self, timeout=0):
+        """Works on all messages of the peer that arrive within ``timeout`` seconds.
+
+        :returns: whether there was one
+        """
+        limit = Timeout(timeout)
+        served = False
+        try:
+            while self.poll(limit):
+                served = True
+                if limit.expired() and timeout:
+                    break
+        except EOFError:
+            pass
+        return served
+
+    def serve_all(self):
+        """Serves the peer until the connection ends."""
+        try:
+            self._serve_all()
+        finally:
+            self.close()
+
+    def serve_threaded(self, thread_count=10):
+        """Serves the peer until the connection ends. As many requests as need be run at a time; ``thread_count`` is no limit."""
+        self.serve_all()
+
+    def _box_exc(self, typ, val, tb):
+        return vinegar.dump(
+            typ,
+            val,
+            tb,
+            include_local_traceback=self._config["include_local_traceback"],
+            include_local_version=self._config["include_local_version"],
+        )
+
+    def _unbox_exc(self, raw):
+        return vinegar.load(
+            raw,
+            import_custom_exceptions=self._config["import_custom_exceptions"],
+            instantiate_custom_exceptions=self._config["instantiate_custom_exceptions"],
+            instantiate_oldstyle_exceptions=self._config["instantiate_oldstyle_exceptions"],
+        )
+
+    def _on_ended(self, reason):
+        """Called once, when the connection has ended for whatever reason, with no lock held."""
+        self._channel.close()
+        root, self._local_root, self._remote_root = self._local_root, None, None
+        root.on_disconnect(self)
+
+
+def _seconds(timeout):
+    """A number of seconds or None, from that or a :class:`netref.lib.Timeout`."""
+    return timeout.timeleft() if isinstance(timeout, Timeout) else timeout

@@ -1,0 +1,164 @@
+"""Exceptions on their way to the other side and back.
+
+What travels is data: the class's module and name, the arguments, public attributes, and the traceback as text. Which class the
+receiver makes of it is the receiver's decision alone.
+"""
+
+import builtins
+import importlib
+import sys
+import traceback
+
+from netref import version
+from netref.core import brine, consts
+
+REMOTE_LINE_START = "\n\n========= Remote Traceback "
+REMOTE_LINE_END = " =========\n"
+REMOTE_LINE = REMOTE_LINE_START + "({})" + REMOTE_LINE_END
+
+_NOT_SENT = frozenset(["args", "with_traceback", "add_note"])
+
+
+def dump(typ, val, tb, include_local_traceback, include_local_version):
+    """An exception as plain data, for :func:`load` on the other side.
+
+    :param typ: its class
+    :param val: the exception
+    :param tb: its traceback
+    :param include_local_traceback: whether to send the traceback, which shows file names and code
+    :param include_local_version: whether to send the version
+    """
+    if typ is StopIteration:
+        return consts.EXC_STOP_ITERATION
+    if include_local_traceback:
+        text = "".join(traceback.format_exception(typ, val, tb))
+    else:
+        text = "<traceback denied>"
+    attributes = [
+        (name, _plain(value)) for name, value in _public_attributes(val)
+    ]
+    sent_version = version.__version__ if include_local_version else "<version denied>"
+    attributes.append(("_remote_version", sent_version))
+    arguments = tuple(_plain(argument) for argument in val.args)
+    return (typ.__module__, typ.__name__), arguments, tuple(attributes), _sendable(text)
+
+
+def _public_attributes(val):
+    for name in dir(val):
+        if name.startswith("_") or name in _NOT_SENT:
+            continue
+        try:
+            yield name, getattr(val, name)
+        except Exception:
+            # An attribute that cannot be read is no reason to lose the exception that it belongs to.
+            continue
+
+
+def _plain(value):
+    """The value if it travels by value, else its repr."""
+    if brine.dumpable(value):
+        return value
+    try:
+        return _sendable(repr(value))
+    except Exception:
+        return f"<unprintable {type(value).__name__} object>"
+
+
+def _sendable(text):
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantiate_oldstyle_exceptions):
+    """The exception that the other side dumped.
+
+    :param val: the dumped exception
+    :param import_custom_exceptions: whether to import the module of a class that is not known here (**runs code that the
+        peer names**)
+    :param instantiate_custom_exceptions: whether to make instances of classes that are not built in
+    :param instantiate_oldstyle_exceptions: has no meaning in Python 3
+    :returns: an exception of the same class, or of a :class:`GenericException` class with its name
+    """
+    if val == consts.EXC_STOP_ITERATION:
+        return StopIteration()
+    if isinstance(val, str):
+        return GenericException(val)
+    (module_name, class_name), args, attributes, text = val
+    found = _find_class(module_name, class_name, import_custom_exceptions, instantiate_custom_exceptions)
+    cls = _get_exception_class(found or _generic_class(module_name, class_name))
+    exc = cls.__new__(cls)
+    exc.args = args
+    for name, value in attributes:
+        try:
+            setattr(exc, name, value)
+        except (AttributeError, TypeError, ValueError):
+            pass  # a read-only or checked attribute of the class
+    theirs = getattr(exc, "_remote_version", None)
+    if isinstance(theirs, str) and theirs[:1].isdigit() and theirs.split(".")[0] != str(version.version[0]):
+        text += f"\nWARNING: Remote is on RPyC {theirs} and local is on RPyC {version.__version__}.\n\n"
+    exc._remote_tb = text
+    return exc
+
+
+def _find_class(module_name, class_name, may_import, may_instantiate):
+    """The exception class of that name, if it is allowed to be used and is there."""
+    if may_import and module_name not in sys.modules:
+        try:
+            importlib.import_module(module_name)
+        except Exception:
+            return None
+    if may_instantiate:
+        module = sys.modules.get(_own_name(module_name))
+    elif module_name == builtins.__name__:
+        module = builtins
+    else:
+        module = None
+    cls = getattr(module, class_name, None)
+    return cls if isinstance(cls, type) and issubclass(cls, BaseException) else None
+
+
+def _own_name(module_name):
+    """The name that a module of RPyC has here: peers know this package by the name of stock's."""
+    if module_name == "rpyc" or module_name.startswith("rpyc."):
+        return "netref" + module_name[len("rpyc"):]
+    return module_name
+
+
+class GenericException(Exception):
+    """What an exception becomes whose class is not here or must not be used. Its class's name is the remote class's."""
+
+
+_generic_exceptions_cache = {}
+_exception_classes_cache = {}
+
+
+def _generic_class(module_name, class_name):
+    name = f"{module_name}.{class_name}"
+    cls = _generic_exceptions_cache.get(name)
+    if cls is None:
+        namespace = {"__module__": f"{__name__}/{module_name}"}
+        cls = _generic_exceptions_cache[name] = type(name, (GenericException,), namespace)
+    return cls
+
+
+def _get_exception_class(cls):
+    """A class like ``cls`` whose text ends with the remote traceback."""
+    derived = _exception_classes_cache.get(cls)
+    if derived is None:
+        namespace = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__str__": _text_with_traceback(cls)}
+        namespace["__repr__"] = namespace["__str__"]
+        derived = _exception_classes_cache[cls] = type(cls.__name__, (cls,), namespace)
+    return derived
+
+
+def _text_with_traceback(cls):
+    def __str__(self):
+        try:
+            text = cls.__str__(self)
+        except Exception:
+            text = "<Unprintable exception>"
+        remote = getattr(self, "_remote_tb", None)
+        if remote is None:
+            return text
+        return text + REMOTE_LINE.format(remote.count(REMOTE_LINE_START) + 1) + remote
+
+    return __str__

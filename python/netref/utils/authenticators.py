@@ -1,0 +1,5 @@
+"""Finding out who connects, before a connection is made."""
+
+
+class AuthenticationError(Exception):
+    """Raised by an authenticator to refuse a client."""

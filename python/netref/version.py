@@ -1,0 +1,12 @@
+"""Versions.
+
+``version`` and ``__version__`` name the release of RPyC whose API and protocol this package provides: programs compare them,
+and peers are told them. The package's own version is ``netref_version``.
+"""
+
+from netref._netref import __version__ as netref_version
+
+version = (6, 0, 2)
+version_string = ".".join(map(str, version))
+__version__ = version_string
+release_date = "2025-04-18"
