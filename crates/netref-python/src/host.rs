@@ -148,7 +148,8 @@ impl Host for PyHost {
     }
 
     fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
-        Python::attach(|py| {
+        // A process that shuts down has nobody left to tell.
+        let _ = Python::try_attach(|py| {
             let Some(connection) = self.connection(py) else { return };
             let reason = closed.to_string();
             if let Err(error) = connection.call_method1(intern!(py, "_on_ended"), (reason,)) {
@@ -162,7 +163,8 @@ impl Host for PyHost {
     }
 
     fn on_driver_thread(&self, work: impl FnOnce()) {
-        Python::attach(|_| work());
+        // None while the interpreter shuts down: there is nothing left to do for anybody then.
+        let _ = Python::try_attach(|_| work());
     }
 
     fn check_signals(&self) -> Result<(), Interrupted> {

@@ -1,5 +1,6 @@
 //! `BaseNetref`: what every proxy of a remote object is.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -122,7 +123,13 @@ impl BaseNetref {
         let py = slf.py();
         let text = name.to_str()?;
         match attribute(text) {
-            Attribute::Remote => Self::request(slf, handlers::GETATTR, &[name.as_any()]),
+            Attribute::Remote => {
+                Self::request(slf, handlers::GETATTR, &[name.as_any()]).inspect_err(|error| {
+                    if error.is_instance_of::<PyAttributeError>(py) {
+                        DENIED.set(Some(error.clone_ref(py)));
+                    }
+                })
+            }
             Attribute::Local => generic_getattr(slf.as_any(), name),
             Attribute::Deleted => Err(PyAttributeError::new_err(text.to_owned())),
             Attribute::Class => {
@@ -133,6 +140,21 @@ impl BaseNetref {
                     Ok(class)
                 }
             }
+        }
+    }
+
+    /// Asks the owner. After an `AttributeError` from `__getattribute__` it is that error again: PyO3 calls this then,
+    /// and the owner's own words must not be lost.
+    fn __getattr__<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match (DENIED.take(), attribute(name.to_str()?)) {
+            (Some(error), _) => Err(error),
+            (None, Attribute::Deleted | Attribute::Local) => {
+                Err(PyAttributeError::new_err(name.to_str()?.to_owned()))
+            }
+            (None, _) => Self::request(slf, handlers::GETATTR, &[name.as_any()]),
         }
     }
 
@@ -245,6 +267,11 @@ impl Drop for BaseNetref {
             self.link.release(self.pack.clone(), count);
         }
     }
+}
+
+thread_local! {
+    /// The `AttributeError` that `__getattribute__` has just raised in this thread, on its way through `__getattr__`.
+    static DENIED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
 }
 
 enum Attribute {

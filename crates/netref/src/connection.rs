@@ -12,6 +12,7 @@ use netref_core::request::Request;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::object::ObjectRef;
+use crate::operation::Operation;
 use crate::peer::{Peer, RustHost, ThreadsPeer};
 use crate::remote::Remote;
 use crate::service::void_service;
@@ -55,7 +56,7 @@ impl Connection {
         if let Some(root) = self.root.get() {
             return Ok(root.clone());
         }
-        let root: Remote = self.peer.request(Request::GetRoot)?.extract()?;
+        let root = self.run(Operation::root())?;
         Ok(self.root.get_or_init(|| root).clone())
     }
 
@@ -64,8 +65,7 @@ impl Connection {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn ping(&self) -> Result<()> {
-        let data: String = self.peer.request(Request::Ping { data: Value::Str("ping".into()) })?.extract()?;
-        if data == "ping" { Ok(()) } else { Err(Error::Unreadable("the ping came back changed".into())) }
+        self.run(Operation::ping())
     }
 
     /// Sends any request and waits for the result: for tools and tests.
@@ -123,6 +123,10 @@ impl Connection {
             requests_served: counters.requests_received,
             objects_lent: self.peer.with_exports(|exports| exports.len()),
         }
+    }
+
+    fn run<T>(&self, operation: Operation<T>) -> Result<T> {
+        (operation.read)(self.request(operation.request)?)
     }
 
     pub(crate) fn new(peer: Peer) -> Self {

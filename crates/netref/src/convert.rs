@@ -379,9 +379,9 @@ impl<T: Object> FromValue for Arc<T> {
         match value {
             Value::Object(object) => {
                 let any: Arc<dyn std::any::Any + Send + Sync> = object.clone();
-                any.downcast().or_else(|_| {
+                any.downcast().map_err(|_| {
                     let expected = std::any::type_name::<T>();
-                    Err(Error::conversion(expected, object.class().name()))
+                    Error::conversion(expected, object.class().name())
                 })
             }
             other => mismatch("an object of this side", &other),

@@ -62,6 +62,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A blocking operation was called in asynchronous code, where it would keep the tasks from running that it waits for.
+    #[cfg(feature = "tokio")]
+    #[error(
+        "a blocking operation in asynchronous code: use netref::aio::Remote::from(remote), or run it in \
+         netref::aio::spawn_blocking"
+    )]
+    WouldBlock,
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] io::Error),

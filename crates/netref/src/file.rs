@@ -287,7 +287,7 @@ impl State {
         let binary = self.binary;
         let reader = self.stream()?.reader()?;
         match name {
-            "readlines" => return self.read_lines(size.filter(|size| *size > 0)),
+            "readlines" => self.read_lines(size.filter(|size| *size > 0)),
             "read" if binary => lines::read_bytes(reader, size).map(|bytes| Bytes(bytes).into_value()),
             "read" => lines::read_text(reader, size).map(IntoValue::into_value),
             _ if binary => lines::read_bytes_line(reader, size).map(|bytes| Bytes(bytes).into_value()),

@@ -29,6 +29,20 @@ impl RemoteIter {
         Self { iterator, ended: false }
     }
 
+    /// What `__next__` returned, as a step of a Rust iterator.
+    pub(crate) fn step(&mut self, item: Result<Value>) -> Option<Result<Value>> {
+        let Err(error) = item else { return Some(item) };
+        self.ended = true;
+        let is_end = error.exception().is_some_and(|exception| exception.is("StopIteration"));
+        (!is_end).then_some(Err(error))
+    }
+
+    /// True once there is nothing more to ask for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The remote iterator itself.
     #[must_use]
     pub fn as_remote(&self) -> &Remote {
@@ -55,14 +69,8 @@ impl Iterator for RemoteIter {
         if self.ended {
             return None;
         }
-        match self.iterator.call_method("__next__", ()) {
-            Ok(item) => Some(Ok(item)),
-            Err(error) => {
-                self.ended = true;
-                let is_end = error.exception().is_some_and(|exception| exception.is("StopIteration"));
-                if is_end { None } else { Some(Err(error)) }
-            }
-        }
+        let item = self.iterator.call_method("__next__", ());
+        self.step(item)
     }
 }
 
@@ -75,21 +83,42 @@ pub struct Prefetched {
     ended: bool,
 }
 
+impl Prefetched {
+    /// How many items to fetch before the next step, if it takes any.
+    pub(crate) fn due(&self) -> Option<usize> {
+        (self.fetched.is_empty() && !self.ended).then_some(self.chunk)
+    }
+
+    /// Takes in the items fetched; none means the end.
+    pub(crate) fn fill(&mut self, items: Result<Vec<Value>>) -> Result<()> {
+        // An error ends the iteration too.
+        self.ended = true;
+        self.fetched = items?.into();
+        self.ended = self.fetched.is_empty();
+        self.chunk = (self.chunk * 4).min(LAST_CHUNK);
+        Ok(())
+    }
+
+    /// The next of the items fetched.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take(&mut self) -> Option<Value> {
+        self.fetched.pop_front()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn as_remote(&self) -> &Remote {
+        &self.iterator
+    }
+}
+
 impl Iterator for Prefetched {
     type Item = Result<Value>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.fetched.is_empty() && !self.ended {
-            match self.iterator.next_items(self.chunk) {
-                Ok(items) => {
-                    self.ended = items.is_empty();
-                    self.fetched = items.into();
-                    self.chunk = (self.chunk * 4).min(LAST_CHUNK);
-                }
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
+        if let Some(chunk) = self.due() {
+            let items = self.iterator.next_items(chunk);
+            if let Err(error) = self.fill(items) {
+                return Some(Err(error));
             }
         }
         self.fetched.pop_front().map(Ok)

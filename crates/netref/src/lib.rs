@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod address;
+#[cfg(feature = "tokio")]
+pub mod aio;
 mod args;
 mod chained;
 mod compare;
@@ -17,6 +19,7 @@ mod iter;
 mod lines;
 mod list;
 mod object;
+mod operation;
 mod peer;
 mod raising;
 mod remote;
@@ -42,7 +45,7 @@ pub use iter::{Prefetched, RemoteIter, iterator, try_iterator};
 pub use list::List;
 #[cfg(feature = "macros")]
 pub use netref_macros::{object, service};
-pub use object::{Class, Method, Object, ObjectRef};
+pub use object::{Class, Method, MethodFuture, Object, ObjectRef};
 pub use remote::{Comparison, ExtractAll, Remote};
 pub use server::{Server, serve};
 pub use service::Service;

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::args::Args;
@@ -55,6 +57,16 @@ pub trait Object: Any + Send + Sync {
     /// Whatever the method raises; `AttributeError` for a name that is no method.
     fn call_method(&self, name: &str, args: Args) -> Result<Value>;
 
+    /// Starts a method that is asynchronous, and gives the arguments of any other back, to be
+    /// [called](Self::call_method) with. Only connections of `netref::aio` ask; it must not block.
+    ///
+    /// # Errors
+    /// The arguments, untouched.
+    fn start_method(self: Arc<Self>, name: &str, args: Args) -> Result<MethodFuture, Args> {
+        let _ = name;
+        Err(args)
+    }
+
     /// Names of the attributes that are not methods.
     fn attributes(&self) -> Vec<String> {
         Vec::new()
@@ -103,6 +115,9 @@ pub trait Object: Any + Send + Sync {
         Ok(self.class().methods.clone())
     }
 }
+
+/// An asynchronous method as it runs.
+pub type MethodFuture = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 
 impl fmt::Debug for dyn Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,6 +194,13 @@ impl Object for BoundMethod {
         match name {
             "__call__" => self.object.call_method(&self.name, args),
             _ => Err(Error::no_attribute("method", name)),
+        }
+    }
+
+    fn start_method(self: Arc<Self>, name: &str, args: Args) -> Result<MethodFuture, Args> {
+        match name {
+            "__call__" => self.object.clone().start_method(&self.name, args),
+            _ => Err(args),
         }
     }
 

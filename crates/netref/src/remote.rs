@@ -9,6 +9,7 @@ use crate::args::IntoArgs;
 use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Result};
 use crate::iter::RemoteIter;
+use crate::operation::Operation;
 use crate::peer::Peer;
 use crate::value::Value;
 
@@ -44,7 +45,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn get_attr(&self, name: &str) -> Result<Value> {
-        self.request(Request::GetAttr { object: self.as_value(), name: name.into_value() })
+        self.run(Operation::get_attr(self, name))
     }
 
     /// `object.name = value`
@@ -52,8 +53,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn set_attr(&self, name: &str, value: impl IntoValue) -> Result<()> {
-        let (name, value) = (name.into_value(), value.into_value());
-        self.request(Request::SetAttr { object: self.as_value(), name, value }).map(drop)
+        self.run(Operation::set_attr(self, name, value))
     }
 
     /// `del object.name`
@@ -61,7 +61,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn del_attr(&self, name: &str) -> Result<()> {
-        self.request(Request::DelAttr { object: self.as_value(), name: name.into_value() }).map(drop)
+        self.run(Operation::del_attr(self, name))
     }
 
     /// `object(*args)`, with named arguments in an [`Args`](crate::Args).
@@ -69,7 +69,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn call(&self, args: impl IntoArgs) -> Result<Value> {
-        self.request(self.call_request(args))
+        self.run(Operation::call(self, args))
     }
 
     /// `object.name(*args)` in one round trip, with named arguments in an [`Args`](crate::Args).
@@ -77,7 +77,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn call_method(&self, name: &str, args: impl IntoArgs) -> Result<Value> {
-        self.request(self.call_method_request(name, args))
+        self.run(Operation::call_method(self, name, args))
     }
 
     // ---- containers
@@ -88,10 +88,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`]; `TypeError` from the other side if the object is not iterable.
     pub fn iter(&self) -> Result<RemoteIter> {
-        match self.call_method("__iter__", ())? {
-            Value::Remote(iterator) => Ok(RemoteIter::new(iterator)),
-            other => Err(Error::conversion("a remote iterator", &other.type_name())),
-        }
+        self.run(Operation::iter(self))
     }
 
     /// `len(object)`
@@ -99,7 +96,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn len(&self) -> Result<usize> {
-        self.call_method("__len__", ())?.extract()
+        self.run(Operation::len(self))
     }
 
     /// `len(object) == 0`
@@ -115,7 +112,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn get_item(&self, key: impl IntoValue) -> Result<Value> {
-        self.call_method("__getitem__", (key,))
+        self.run(Operation::get_item(self, key))
     }
 
     /// `object[key] = value`
@@ -123,7 +120,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn set_item(&self, key: impl IntoValue, value: impl IntoValue) -> Result<()> {
-        self.call_method("__setitem__", (key, value)).map(drop)
+        self.run(Operation::set_item(self, key, value))
     }
 
     /// `del object[key]`
@@ -131,7 +128,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn del_item(&self, key: impl IntoValue) -> Result<()> {
-        self.call_method("__delitem__", (key,)).map(drop)
+        self.run(Operation::del_item(self, key))
     }
 
     /// `item in object`
@@ -139,7 +136,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn contains(&self, item: impl IntoValue) -> Result<bool> {
-        self.call_method("__contains__", (item,))?.extract()
+        self.run(Operation::contains(self, item))
     }
 
     // ---- what every object has
@@ -149,7 +146,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn repr(&self) -> Result<String> {
-        self.request(Request::Repr { object: self.as_value() })?.extract()
+        self.run(Operation::repr(self))
     }
 
     /// `str(object)`
@@ -157,7 +154,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn str(&self) -> Result<String> {
-        self.request(Request::Str { object: self.as_value() })?.extract()
+        self.run(Operation::str(self))
     }
 
     /// `hash(object)`
@@ -165,7 +162,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn hash(&self) -> Result<i64> {
-        self.request(Request::Hash { object: self.as_value() })?.extract()
+        self.run(Operation::hash(self))
     }
 
     /// `dir(object)`
@@ -173,7 +170,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn dir(&self) -> Result<Vec<String>> {
-        self.request(Request::Dir { object: self.as_value() })?.extract()
+        self.run(Operation::dir(self))
     }
 
     /// Compares with `==`, `<` and so on, as the object's class defines it. For whether two references are to the same
@@ -182,8 +179,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`]; [`Error::Conversion`] if the objects cannot be compared so.
     pub fn compare(&self, operator: Comparison, other: impl IntoValue) -> Result<bool> {
-        let (other, op) = (other.into_value(), operator.method().into_value());
-        self.request(Request::Cmp { object: self.as_value(), other, op })?.extract()
+        self.run(Operation::compare(self, operator, other))
     }
 
     /// `with object as entered: body(entered)`. The object's `__exit__` is called however the body ends, with the error if
@@ -193,7 +189,7 @@ impl Remote {
     /// # Errors
     /// What the body returns, or as for every operation on a [`Remote`].
     pub fn with<T>(&self, body: impl FnOnce(Value) -> Result<T>) -> Result<Option<T>> {
-        let entered = self.call_method("__enter__", ())?;
+        let entered = self.run(Operation::enter(self))?;
         match body(entered) {
             Ok(value) => {
                 self.exit(None)?;
@@ -214,9 +210,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn exit(&self, error: Option<&Error>) -> Result<bool> {
-        let exception = error.map_or(Value::None, crate::raising::exception_object);
-        let suppress = self.request(Request::CtxExit { object: self.as_value(), exception })?;
-        Ok(!matches!(suppress, Value::None | Value::Bool(false)))
+        self.run(Operation::exit(self, error))
     }
 
     /// Up to `count` next items of an iterator. Fewer may come; none means that it has ended.
@@ -224,7 +218,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn next_items(&self, count: usize) -> Result<Vec<Value>> {
-        self.request(Request::BuffIter { object: self.as_value(), count: count.into_value() })?.extract()
+        self.run(Operation::next_items(self, count))
     }
 
     /// The object's methods, with their documentation. Not subject to attribute policies of stock peers.
@@ -232,7 +226,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn methods(&self) -> Result<Vec<(String, Option<String>)>> {
-        self.request(Request::Inspect { pack: self.inner.pack.clone() })?.extract()
+        self.run(Operation::methods(self))
     }
 
     // ---- without a round trip
@@ -257,6 +251,10 @@ impl Remote {
         self.inner.peer.request(request)
     }
 
+    fn run<T>(&self, operation: Operation<T>) -> Result<T> {
+        (operation.read)(self.request(operation.request)?)
+    }
+
     pub(crate) fn new(pack: PackRef<'_>, peer: Peer) -> Self {
         Self { inner: Arc::new(Inner { pack: pack.to_owned(), received: AtomicU64::new(1), peer }) }
     }
@@ -274,26 +272,6 @@ impl Remote {
     pub(crate) fn peer(&self) -> &Peer {
         &self.inner.peer
     }
-
-    pub(crate) fn as_value(&self) -> Value {
-        Value::Remote(self.clone())
-    }
-
-    pub(crate) fn call_request(&self, args: impl IntoArgs) -> Request<Value> {
-        let (args, kwargs) = arguments(args);
-        Request::Call { object: self.as_value(), args, kwargs }
-    }
-
-    pub(crate) fn call_method_request(&self, name: &str, args: impl IntoArgs) -> Request<Value> {
-        let (args, kwargs) = arguments(args);
-        Request::CallAttr { object: self.as_value(), name: name.into_value(), args, kwargs }
-    }
-}
-
-fn arguments(args: impl IntoArgs) -> (Value, Value) {
-    let args = args.into_args();
-    let named = args.named.into_iter().map(|(name, value)| Value::Tuple(vec![Value::Str(name), value]));
-    (Value::Tuple(args.positional), Value::Tuple(named.collect()))
 }
 
 /// Equal if both are references to the same object. No round trip.

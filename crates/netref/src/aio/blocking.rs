@@ -76,41 +76,40 @@ pub(super) fn may_block() -> bool {
     PERMITTED.get() || Handle::try_current().is_err()
 }
 
-/// Runs a future on the calling thread, parking while it waits. `None` if the deadline passed first.
-pub(super) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
+/// Runs a future on the calling thread, which is parked while the future waits.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = unpark_this_thread();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// The same, giving up at the deadline.
+pub(super) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    let waker = unpark_this_thread();
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        thread::park_timeout(left);
+    }
+}
+
+fn unpark_this_thread() -> Waker {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return Some(output);
-        }
-        match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
-            None => thread::park(),
-            Some(left) if left.is_zero() => return None,
-            Some(left) => thread::park_timeout(left),
-        }
-    }
-}
-
-/// [`block_on`] without a deadline.
-pub(super) fn block_on_forever<F: Future>(future: F) -> F::Output {
-    loop {
-        if let Some(output) = block_on(std::future::poll_fn(|_| Poll::Ready(())), None) {
-            let () = output;
-        }
-        break;
-    }
-    let mut output = None;
-    block_on(async { output = Some(future.await) }, None);
-    match output {
-        Some(output) => output,
-        None => unreachable!("without a deadline, the future runs to its end"),
-    }
+    Arc::new(Unpark(thread::current())).into()
 }

@@ -90,7 +90,7 @@ impl Driver {
         let _first = self.queue.lock().await;
         loop {
             let has_room = self.has_room.notified();
-            if self.closed().is_some() || self.session().queued() <= HIGH_WATER {
+            if self.is_closed() || self.session().queued() <= HIGH_WATER {
                 return;
             }
             has_room.await;
@@ -195,6 +195,10 @@ impl Driver {
     /// Why the connection has ended, if it has.
     pub(super) fn closed(&self) -> Option<Closed> {
         self.closed.borrow().clone()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.borrow().is_some()
     }
 
     /// Waits until the connection has ended.

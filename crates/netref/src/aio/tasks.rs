@@ -142,7 +142,7 @@ async fn write_all(driver: &Driver, stream: &mut WriteHalf) -> std::io::Result<(
             }
             None => {
                 stream.flush().await?;
-                if driver.closed().is_some() {
+                if driver.is_closed() {
                     return stream.shutdown().await;
                 }
                 driver.output.notified().await;

@@ -1,0 +1,109 @@
+//! Requests of the peer: asynchronous methods run as tasks, the others on threads that may block.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use netref_core::message::{Inbound, Seq};
+use netref_core::request::Request;
+
+use super::Remote;
+use super::blocking::{block_on, permitted};
+use super::driver::Driver;
+use super::peer::TokioPeer;
+use crate::error::Result;
+use crate::object::{MethodFuture, ObjectRef};
+use crate::peer::{Peer, answer};
+use crate::raising::from_panic;
+use crate::running::RunningRequest;
+use crate::side::Action;
+use crate::value::Value;
+use crate::world::{Shared, Values};
+
+/// Starts a request. Returns once it has begun: an asynchronous method has run to where it first waits, any other is in
+/// the queue of the runtime's blocking threads.
+pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>) {
+    let driver = peer.driver().clone();
+    let peer = Peer::Tokio(peer);
+    let request = Request::read(&Values(&peer), &mut message);
+    let seq = message.seq();
+    drop(message);
+    let (place, action) = driver.side.plan(request);
+    let reply = Reply { driver: driver.clone(), peer, seq, place };
+    let action = match action.map(as_future) {
+        Ok(Ok(future)) => {
+            let running = Running { connection: driver.address(), seq, future };
+            return begin(&driver, async move { reply.send(running.await).await });
+        }
+        Ok(Err(action)) => action,
+        Err(error) => return begin(&driver, async move { reply.send(Err(error)).await }),
+    };
+    driver.runtime.spawn_blocking(permitted(move || {
+        let _running = RunningRequest::enter(reply.driver.address(), seq);
+        let outcome = reply.driver.side.carry_out(&reply.peer, action);
+        block_on(reply.send(outcome));
+    }));
+}
+
+/// What an action does as a future, if it is asynchronous.
+fn as_future(action: Action) -> Result<MethodFuture, Action> {
+    match action {
+        Action::Call { object, name, args } => {
+            let start = AssertUnwindSafe(|| ObjectRef::clone(&object).start_method(&name, args));
+            match catch_unwind(start) {
+                Ok(Ok(future)) => Ok(future),
+                Ok(Err(args)) => Err(Action::Call { object, name, args }),
+                Err(panic) => Ok(Box::pin(std::future::ready(Err(from_panic(&*panic))))),
+            }
+        }
+        Action::Relay { remote, request } => {
+            Ok(Box::pin(async move { Remote::from(remote).request(request).await }))
+        }
+        action => Err(action),
+    }
+}
+
+/// Runs the first step of a task here and now, so that asynchronous methods start in the order in which they are called,
+/// and leaves the rest, if there is any, to the runtime.
+fn begin(driver: &Driver, task: impl Future<Output = ()> + Send + 'static) {
+    let mut task = Box::pin(task);
+    // Nothing is lost by this waker's doing nothing: the runtime polls the task again at once.
+    if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        driver.runtime.spawn(task);
+    }
+}
+
+/// A method of an object of ours as it runs.
+struct Running {
+    connection: usize,
+    seq: Seq,
+    future: MethodFuture,
+}
+
+impl Future for Running {
+    type Output = Result<Value>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Value>> {
+        let _running = RunningRequest::enter(self.connection, self.seq);
+        catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(from_panic(&*panic))))
+    }
+}
+
+/// The answer that is due to a request.
+struct Reply {
+    driver: Arc<Driver>,
+    peer: Peer,
+    seq: Seq,
+    place: String,
+}
+
+impl Reply {
+    async fn send(self, outcome: Result<Value>) {
+        let Self { driver, peer, seq, place } = self;
+        driver.room().await;
+        answer(&Values(&peer), &place, outcome, |kind, write| driver.reply(seq, kind, |boxer| write(boxer)));
+    }
+}
