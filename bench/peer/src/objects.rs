@@ -13,7 +13,7 @@ pub(crate) fn no_attribute(name: &str) -> Error {
 pub(crate) struct List<T>(Arc<[T]>);
 
 impl<T: IntoValue + Clone + Send + Sync + 'static> List<T> {
-    pub(crate) fn new(items: impl Into<Arc<[T]>>) -> ObjectRef {
+    pub(crate) fn make(items: impl Into<Arc<[T]>>) -> ObjectRef {
         Arc::new(Self(items.into()))
     }
 }
@@ -64,7 +64,7 @@ impl Object for File {
     fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
         args.finish()?;
         match name {
-            "readlines" => Ok(Value::Object(List::new(self.lines.clone()))),
+            "readlines" => Ok(Value::Object(List::make(self.lines.clone()))),
             _ => Err(no_attribute(name)),
         }
     }
@@ -76,7 +76,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    pub(crate) fn new(position: i64) -> ObjectRef {
+    pub(crate) fn make(position: i64) -> ObjectRef {
         Arc::new(Self { position })
     }
 }

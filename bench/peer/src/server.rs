@@ -4,7 +4,9 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
-use netref::{Address, Args, Class, IntoValue, Object, Remote, Result, Server, Service, Value, threads::Closed};
+use netref::{
+    Address, Args, Class, IntoValue, Object, Remote, Result, Server, Service, Value, threads::Closed,
+};
 use serde_json::json;
 
 use crate::objects::{Item, List, no_attribute};
@@ -35,7 +37,7 @@ impl BenchService {
         drop(before);
     }
 
-    fn call_back(&self, function: Remote, count: i64) -> Result<()> {
+    fn call_back(&self, function: &Remote, count: i64) -> Result<()> {
         self.keep(Some(function.clone()));
         for i in 0..count {
             function.call((i,))?;
@@ -73,17 +75,17 @@ impl Object for BenchService {
             "call_back" => {
                 let (function, count) = (args.required("function")?, args.required("count")?);
                 args.finish()?;
-                self.call_back(function, count).map(IntoValue::into_value)
+                self.call_back(&function, count).map(IntoValue::into_value)
             }
             "numbers" => {
                 let count: i64 = args.required("count")?;
                 args.finish()?;
-                Ok(Value::Object(List::new((0..count).collect::<Vec<_>>())))
+                Ok(Value::Object(List::make((0..count).collect::<Vec<_>>())))
             }
             "new_item" => {
                 let position = args.required("position")?;
                 args.finish()?;
-                Ok(Value::Object(Item::new(position)))
+                Ok(Value::Object(Item::make(position)))
             }
             "line_counter" => {
                 let (file, function) = (args.required("fileobj")?, args.required("function")?);

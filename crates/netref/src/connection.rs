@@ -10,7 +10,7 @@ use netref_core::policy::Rules;
 use netref_core::request::Request;
 
 use crate::address::Address;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::{Peer, RustHost, ThreadsPeer};
@@ -32,7 +32,7 @@ use crate::value::Value;
 /// ```
 ///
 /// # Errors
-/// [`Error::BadUrl`], or [`Error::Connect`] with the reason.
+/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Connect`](crate::Error::Connect) with the reason.
 pub fn connect(url: &str) -> Result<Connection> {
     Options::new().connect(url)
 }
@@ -44,7 +44,7 @@ pub fn connect(url: &str) -> Result<Connection> {
 #[derive(Clone)]
 pub struct Connection {
     peer: Peer,
-    root: Arc<std::sync::OnceLock<Remote>>,
+    pub(crate) root: Arc<std::sync::OnceLock<Remote>>,
 }
 
 impl Connection {
@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// Closes the connection. Waits a second at most for the peer to take note. Calls that wait in other threads end with
-    /// [`Error::Closed`], and so does every later one.
+    /// [`Error::Closed`](crate::Error::Closed), and so does every later one.
     pub fn close(&self) {
         self.peer.close();
     }
@@ -177,14 +177,14 @@ pub enum Wire {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    service: Option<ObjectRef>,
+    pub(crate) service: Option<ObjectRef>,
     timeout: Option<Duration>,
-    connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     wire: Wire,
-    limits: Limits,
+    pub(crate) limits: Limits,
     rules: Rules<'static>,
     dispatch: Dispatch,
-    compression: Compression,
+    pub(crate) compression: Compression,
 }
 
 impl Default for Options {

@@ -101,7 +101,7 @@ impl Prefetched {
 
     /// The next of the items fetched.
     #[cfg(feature = "tokio")]
-    pub(crate) fn take(&mut self) -> Option<Value> {
+    pub(crate) fn pop(&mut self) -> Option<Value> {
         self.fetched.pop_front()
     }
 

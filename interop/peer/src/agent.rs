@@ -119,7 +119,9 @@ impl Agent {
                 self.reset();
                 Value::None
             }
-            operation => return operations::perform(connection.as_ref(), operation, callee::remaining(&mut args)),
+            operation => {
+                return operations::perform(connection.as_ref(), operation, callee::remaining(&mut args));
+            }
         };
         args.finish()?;
         Ok(result)

@@ -15,8 +15,9 @@ const LARGEST_CHUNK: usize = 1000;
 pub(crate) fn exists(operation: &str) -> bool {
     const ON_CONNECTIONS: [&str; 6] = ["root", "ping", "closed", "request", "id_pack", "buffiter"];
     const ON_OBJECTS: [&str; 24] = [
-        "getattr", "setattr", "delattr", "call", "method", "repr", "str", "hash", "dir", "eq", "ne", "lt", "le",
-        "gt", "ge", "len", "getitem", "setitem", "delitem", "contains", "iter", "next", "collect", "with",
+        "getattr", "setattr", "delattr", "call", "method", "repr", "str", "hash", "dir", "eq", "ne", "lt",
+        "le", "gt", "ge", "len", "getitem", "setitem", "delitem", "contains", "iter", "next", "collect",
+        "with",
     ];
     ON_CONNECTIONS.contains(&operation) || ON_OBJECTS.contains(&operation)
 }
@@ -50,7 +51,11 @@ fn on_connection(connection: &Connection, operation: &str, args: &mut Args) -> R
         "ping" => {
             let data: Value = args.required("data")?;
             let echoed = connection.request(Request::Ping { data: data.clone() })?;
-            if echoed == data { Ok(Value::None) } else { Err(Error::raise("RuntimeError", "ping mismatches")) }
+            if echoed == data {
+                Ok(Value::None)
+            } else {
+                Err(Error::raise("RuntimeError", "ping mismatches"))
+            }
         }
         _ => match args.required("number")? {
             Value::Int(number) => connection.raw_request(Handler::Number(number), args.rest()),

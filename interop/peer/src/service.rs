@@ -3,7 +3,8 @@
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use netref::{
-    Args, Class, Connection, Error, IntoValue, Object, Result, Service, Value, function_with_args, threads::Closed,
+    Args, Class, Connection, Error, IntoValue, Object, Result, Service, Value, function_with_args,
+    threads::Closed,
 };
 
 use crate::errors::{as_exception, named_error, no_attribute, type_error};
@@ -105,8 +106,24 @@ impl Object for InteropService {
     fn class(&self) -> Arc<Class> {
         static CLASS: LazyLock<Arc<Class>> = LazyLock::new(|| {
             let methods = [
-                "implementation", "echo", "kind_of", "size", "add", "signature", "line_counter", "call", "ping_pong",
-                "raise_error", "catch", "make", "operate", "remember", "remembered", "forget", "is_same", "live",
+                "implementation",
+                "echo",
+                "kind_of",
+                "size",
+                "add",
+                "signature",
+                "line_counter",
+                "call",
+                "ping_pong",
+                "raise_error",
+                "catch",
+                "make",
+                "operate",
+                "remember",
+                "remembered",
+                "forget",
+                "is_same",
+                "live",
             ];
             Class::new("interop.Service").methods(&methods).into()
         });

@@ -269,7 +269,7 @@ impl Driver {
     }
 }
 
-fn unknown_end() -> Closed {
+pub(super) fn unknown_end() -> Closed {
     Closed::new(EndReason::ClosedHere, false)
 }
 

@@ -10,7 +10,7 @@ use netref_core::refs::IdPack;
 use netref_core::request::Request;
 
 use super::blocking::{block_on, block_on_until, may_block, permitted};
-use super::driver::{Driver, TokioSession};
+use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
 use crate::peer::{Peer, read_outcome};
 use crate::side::Side;
@@ -169,13 +169,13 @@ impl Peer {
         }
     }
 
-    pub(super) async fn wait_closed(&self) -> Option<Closed> {
+    pub(super) async fn wait_closed(&self) -> Closed {
         match self {
-            Self::Tokio(peer) => Some(peer.driver().wait_closed().await),
+            Self::Tokio(peer) => peer.driver().wait_closed().await,
             Self::Threads(_) => {
                 let peer = self.clone();
                 super::spawn_blocking(move || peer.serve_all()).await;
-                self.closed()
+                self.closed().unwrap_or_else(unknown_end)
             }
         }
     }

@@ -25,7 +25,7 @@ pub(super) enum Goal<'a, S> {
     /// Until this call completes; or for ever, if it is a serving one.
     Call(&'a Arc<Call<S>>),
     /// Until one message was worked on, as a serving thread does.
-    One(&'a Arc<Call<S>>),
+    One,
     /// Until nothing waits to be written.
     Output,
     /// Until somebody else wants to.
@@ -106,7 +106,7 @@ impl<H: Host> Link<H> {
             }
             // A deadline that has passed already still allows for what has arrived.
             if self.turn.take_or_follow(server) {
-                let worked = self.read_until(&Goal::One(server), deadline)?;
+                let worked = self.read_until(&Goal::One, deadline)?;
                 if worked || deadline.is_some_and(|at| Instant::now() >= at) {
                     return Ok(worked);
                 }
@@ -206,7 +206,7 @@ impl<H: Host> Link<H> {
             let flushed = self.flush();
             let is_reached = match goal {
                 Goal::Call(call) => call.is_completed(),
-                Goal::One(_) => *worked,
+                Goal::One => *worked,
                 Goal::Output => !self.has_unsent(),
                 Goal::Background => self.turn.has_followers(),
             };
@@ -298,7 +298,7 @@ impl<H: Host> Link<H> {
                 Some(server) => Owner::Waiter(server),
                 None => Owner::ThisThread,
             },
-            (Goal::One(_), None) => Owner::ThisThread,
+            (Goal::One, None) => Owner::ThisThread,
             (Goal::Call(mine), None) if mine.is_serving() => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
             (Goal::Call(mine), None) if !chained && !mine.is_completed() && nesting() < MAX_NESTING => {

@@ -27,7 +27,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(policy: Policy, answer: Value) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, answer: Value) -> ObjectRef {
         Arc::new(Self { policy, answer, calls: Mutex::default() })
     }
 }
@@ -68,7 +68,7 @@ pub(crate) struct Bouncer {
 }
 
 impl Bouncer {
-    pub(crate) fn new(kind: Option<String>, args: Vec<Value>) -> ObjectRef {
+    pub(crate) fn make(kind: Option<String>, args: Vec<Value>) -> ObjectRef {
         Arc::new_cyclic(|this| Self { error: kind.map(|kind| (kind, args)), this: this.clone() })
     }
 }

@@ -7,6 +7,10 @@ use netref::{Args, Class, Error, Exception, IntoValue, Object, ObjectRef, Result
 use crate::errors::{no_attribute, type_error};
 use crate::policy::{Kind, Policy};
 
+/// The special methods of lists and dicts. They have a hash method in order to refuse.
+const SPECIAL: [&str; 7] =
+    ["__len__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__hash__"];
+
 type Items = Arc<Mutex<Vec<Value>>>;
 
 fn lock<T>(items: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -20,7 +24,7 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(crate) fn new(policy: Policy, items: Vec<Value>) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, items: Vec<Value>) -> ObjectRef {
         Arc::new(Self { policy, items: Arc::new(Mutex::new(items)) })
     }
 
@@ -29,16 +33,16 @@ impl List {
             Value::Slice(parts) => {
                 let items = lock(&self.items);
                 let picked = indices(*parts, items.len())?.into_iter().map(|index| items[index].clone());
-                Ok(Value::Object(Self::new(self.policy, picked.collect())))
+                Ok(Value::Object(Self::make(self.policy, picked.collect())))
             }
             key => {
                 let items = lock(&self.items);
-                Ok(items[position(key, items.len())?].clone())
+                Ok(items[position(&key, items.len())?].clone())
             }
         }
     }
 
-    fn set(&self, key: Value, value: Value) -> Result<Value> {
+    fn set(&self, key: &Value, value: Value) -> Result<Value> {
         let mut items = lock(&self.items);
         let position = position(key, items.len())?;
         let before = std::mem::replace(&mut items[position], value);
@@ -47,7 +51,7 @@ impl List {
         Ok(Value::None)
     }
 
-    fn delete(&self, key: Value) -> Result<Value> {
+    fn delete(&self, key: &Value) -> Result<Value> {
         let mut items = lock(&self.items);
         let position = position(key, items.len())?;
         let before = items.remove(position);
@@ -59,12 +63,7 @@ impl List {
 
 impl Object for List {
     fn class(&self) -> Arc<Class> {
-        static KIND: LazyLock<Kind> = LazyLock::new(|| {
-            let special = [
-                "__len__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__hash__",
-            ];
-            Kind::new("builtins.list", &["append"], &special)
-        });
+        static KIND: LazyLock<Kind> = LazyLock::new(|| Kind::new("builtins.list", &["append"], &SPECIAL));
         KIND.under(self.policy)
     }
 
@@ -72,8 +71,8 @@ impl Object for List {
         match name {
             "__len__" => Ok(lock(&self.items).len().into_value()),
             "__getitem__" => self.get(args.required("key")?),
-            "__setitem__" => self.set(args.required("key")?, args.required("value")?),
-            "__delitem__" => self.delete(args.required("key")?),
+            "__setitem__" => self.set(&args.required("key")?, args.required("value")?),
+            "__delitem__" => self.delete(&args.required("key")?),
             "__contains__" => Ok(lock(&self.items).contains(&args.required("item")?).into_value()),
             "__iter__" => Ok(Value::Object(iterate(self.items.clone()))),
             "__hash__" => Err(type_error("unhashable type: 'list'")),
@@ -98,8 +97,8 @@ fn iterate(items: Items) -> ObjectRef {
 }
 
 /// The place that an index means, counted from the end if negative.
-fn position(key: Value, len: usize) -> Result<usize> {
-    let Value::Int(index) = key else {
+fn position(key: &Value, len: usize) -> Result<usize> {
+    let &Value::Int(index) = key else {
         return Err(type_error(format!("list indices must be integers or slices, not {}", key.type_name())));
     };
     let from_start = if index < 0 { index + len as i64 } else { index };
@@ -137,7 +136,7 @@ pub(crate) struct Dict {
 }
 
 impl Dict {
-    pub(crate) fn new(policy: Policy, pairs: Vec<Value>) -> Result<ObjectRef> {
+    pub(crate) fn make(policy: Policy, pairs: Vec<Value>) -> Result<ObjectRef> {
         let dict = Self { policy, pairs: Mutex::default() };
         for pair in pairs {
             let (key, value) = pair.extract()?;
@@ -166,12 +165,7 @@ impl Dict {
 
 impl Object for Dict {
     fn class(&self) -> Arc<Class> {
-        static KIND: LazyLock<Kind> = LazyLock::new(|| {
-            let special = [
-                "__len__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__hash__",
-            ];
-            Kind::new("builtins.dict", &[], &special)
-        });
+        static KIND: LazyLock<Kind> = LazyLock::new(|| Kind::new("builtins.dict", &[], &SPECIAL));
         KIND.under(self.policy)
     }
 
@@ -215,7 +209,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(crate) fn new(policy: Policy, lines: Vec<Value>) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, lines: Vec<Value>) -> ObjectRef {
         Arc::new(Self { policy, lines })
     }
 }
@@ -230,7 +224,7 @@ impl Object for File {
         match name {
             "readlines" => {
                 args.finish()?;
-                Ok(Value::Object(List::new(self.policy, self.lines.clone())))
+                Ok(Value::Object(List::make(self.policy, self.lines.clone())))
             }
             _ => Err(no_attribute(name)),
         }

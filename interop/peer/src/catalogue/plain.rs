@@ -16,7 +16,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    pub(crate) fn new(policy: Policy) -> ObjectRef {
+    pub(crate) fn make(policy: Policy) -> ObjectRef {
         Arc::new(Self { policy, value: AtomicI64::new(0) })
     }
 
@@ -60,7 +60,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(policy: Policy, colour: Value) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, colour: Value) -> ObjectRef {
         let attributes = BTreeMap::from([("colour".to_owned(), colour)]);
         Arc::new(Self { policy, attributes: Mutex::new(attributes) })
     }
@@ -107,7 +107,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    pub(crate) fn new(policy: Policy, number: i64) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, number: i64) -> ObjectRef {
         Arc::new(Self { policy, number })
     }
 }
@@ -177,7 +177,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(policy: Policy, suppress: Value) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, suppress: Value) -> ObjectRef {
         Arc::new_cyclic(|this| Self { policy, suppress, events: Mutex::default(), this: this.clone() })
     }
 
@@ -250,7 +250,7 @@ fn count(tag: &str, change: i64) {
 }
 
 impl Tracked {
-    pub(crate) fn new(policy: Policy, tag: String) -> ObjectRef {
+    pub(crate) fn make(policy: Policy, tag: String) -> ObjectRef {
         count(&tag, 1);
         Arc::new(Self { policy, tag })
     }

@@ -1,0 +1,75 @@
+//! Functions and objects of one side used by the other, while it is used itself.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use netref::{Args, Remote, Value, function, function_with_args};
+
+use crate::lab::{both_ends, serve_lab};
+
+#[test]
+fn a_callback_runs_on_the_thread_that_waits() {
+    let running = serve_lab();
+    let conn = running.connect();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = {
+        let heard = heard.clone();
+        function(move |text: String| heard.lock().unwrap().push((text, thread::current().id())))
+    };
+    conn.root().unwrap().call_method("call", (hears, "hello")).unwrap();
+    assert_eq!(*heard.lock().unwrap(), [("hello".to_owned(), thread::current().id())]);
+}
+
+#[test]
+fn three_levels_deep_and_back() {
+    let (conn, _server) = both_ends();
+    let lab = conn.root().unwrap();
+    let depth_of = Arc::new(Mutex::new(Vec::new()));
+    // Each level calls the server, which calls back.
+    let dive = {
+        let (lab, depth_of) = (lab.clone(), depth_of.clone());
+        function_with_args("dive", move |mut args: Args| -> netref::Result<Value> {
+            let (level, dive): (i64, Value) = (args.required("level")?, args.required("dive")?);
+            depth_of.lock().unwrap().push(level);
+            if level == 0 {
+                return Ok(Value::Str("bottom".to_owned()));
+            }
+            lab.call_method("call", (dive.clone(), level - 1, dive))
+        })
+    };
+    let result: String = lab.call_method("call", (dive.clone(), 3, dive)).unwrap().extract().unwrap();
+    assert_eq!(result, "bottom");
+    assert_eq!(*depth_of.lock().unwrap(), [3, 2, 1, 0]);
+}
+
+#[test]
+fn an_idle_client_answers() {
+    let (conn, server) = both_ends();
+    let lab = conn.root().unwrap();
+    lab.call_method("keep", (function(|a: i64, b: i64| a * b),)).unwrap();
+    // The server asks, while nobody waits on the client's side.
+    let kept = lab.call_method("kept", ()).unwrap();
+    let _ = kept;
+    let service: Remote = server.root().unwrap();
+    assert_eq!(service.class_name(), "netref.VoidService");
+}
+
+#[test]
+fn named_arguments_reach_a_callback() {
+    let (conn, _server) = both_ends();
+    let takes = function_with_args("takes", |args| Ok(args.named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()));
+    let names: Vec<String> =
+        conn.root().unwrap().call_method("call", Args::new((takes,)).named("x", 1).named("y", 2)).unwrap().extract().unwrap();
+    assert_eq!(names, ["x", "y"]);
+}
+
+#[test]
+fn a_callback_checks_its_arguments() {
+    let (conn, _server) = both_ends();
+    let lab = conn.root().unwrap();
+    let twice = function(|n: i64| n * 2);
+    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(), "x"))), "TypeError");
+    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(), 1, 2))), "TypeError");
+    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(),))), "TypeError");
+    assert_eq!(lab.call_method("call", (twice, 4)).unwrap(), Value::Int(8));
+}

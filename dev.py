@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Everything there is to run here, on a machine with just Rust and Python 3.11: `python3 dev.py demo`, `python3 dev.py test`.
+
+What a command needs (virtual environments, builds) it makes below target/dev, once.
+"""
+
+import argparse
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent
+DEV = ROOT / "target" / "dev"
+RELEASE = ROOT / "target" / "release"
+EXAMPLES = ROOT / "examples" / "python"
+
+#: Packages of each virtual environment. Stock RPyC has environments of its own, so that nothing of ours is near it.
+ENVIRONMENTS = {
+    "netref": ["maturin==1.16.0", "pytest==9.2.0", "hypothesis==6.170.15", "mypy==2.4.1", "ruff==0.17.6"],
+    "stock6": ["rpyc==6.0.2"],
+    "stock5": ["rpyc==5.3.1"],
+}
+
+LISTING = "The number of lines in the file was"
+
+
+def main():
+    if sys.version_info < (3, 11):
+        sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser("demo", help="run the main job in every pairing of Rust, Python and stock RPyC")
+    demo.add_argument("--file", type=pathlib.Path, default=EXAMPLES / "testfile.txt", help="a text file of your own")
+    demo.set_defaults(run=run_demo)
+    test = commands.add_parser("test", help="run every check and every test")
+    test.add_argument("--only", choices=[name for name, _ in CHECKS], help="run one group")
+    test.set_defaults(run=run_tests)
+    bench = commands.add_parser("bench", help="measure; further arguments go to bench/run.py")
+    bench.set_defaults(run=run_bench)
+    options, rest = parser.parse_known_args()
+    if rest and options.run is not run_bench:
+        parser.error("unrecognized arguments: " + " ".join(rest))
+    sys.exit(options.run(options, rest))
+
+
+# ---- the main job
+
+
+def run_demo(options, _):
+    """The line counter for every client and server, each in a process of its own."""
+    path = options.file.resolve()
+    lines = read_lines(path)
+    expected = "".join(f"Noisy: {line!r}\n" for line in lines) + f"{LISTING} {len(lines)}\n"
+    build_python()
+    interpreter("stock6")
+    cargo("build", "--release", "-p", "netref", "--examples")
+    results = {}
+    for server in DEMO_COMMANDS:
+        for client in DEMO_COMMANDS:
+            say(f"client {client}, server {server}")
+            output, error = run_pairing(client, server, path)
+            show(output, error)
+            results[client, server] = output == expected
+    print_table(results)
+    return 0 if all(results.values()) else 1
+
+
+def python_twin(environment, script):
+    """Runs one of the two Python programs. Stock gets it under the name that it imports."""
+    if environment == "netref":
+        return [interpreter(environment), str(EXAMPLES / script)]
+    rename = (
+        "import runpy, sys, rpyc, rpyc.utils.server\n"
+        "sys.modules.update({'netref': rpyc, 'netref.utils': rpyc.utils, 'netref.utils.server': rpyc.utils.server})\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    return [interpreter(environment), "-c", rename, str(EXAMPLES / script)]
+
+
+def rust_twin(role, port, *rest):
+    return [str(RELEASE / "examples" / f"line_counter_{role}"), f"tcp://localhost:{port}", *rest]
+
+
+DEMO_COMMANDS = {
+    "Rust": lambda role, port, *rest: rust_twin(role, port, *rest),
+    "Python": lambda role, port, *rest: [*python_twin("netref", f"rpyc_{role}.py"), port, *rest],
+    "RPyC 6.0.2": lambda role, port, *rest: [*python_twin("stock6", f"rpyc_{role}.py"), port, *rest],
+}
+
+
+def run_pairing(client, server, path):
+    """What the client printed, and what went wrong."""
+    port = str(free_port())
+    # The servers never end by themselves, so what they say goes to a file rather than a pipe that could fill up.
+    with tempfile.TemporaryFile("w+") as log:
+        running = subprocess.Popen(DEMO_COMMANDS[server]("server", port), stdout=log, stderr=log)
+        try:
+            wait_for_port(int(port), running)
+            command = DEMO_COMMANDS[client]("client", port, str(path))
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            error = done.stderr
+        except Exception as failure:
+            log.seek(0)
+            return "", f"{failure}\n{log.read()}"
+        finally:
+            running.kill()
+            running.wait()
+    return done.stdout, error
+
+
+def read_lines(path):
+    with open(path) as file:
+        return file.readlines()
+
+
+def show(output, error, most=12):
+    lines = output.splitlines()
+    for line in lines if len(lines) <= most else [*lines[: most - 2], "…", lines[-1]]:
+        print("    " + line)
+    for line in error.splitlines()[-20:]:
+        print("  ! " + line)
+
+
+def print_table(results):
+    names = list(DEMO_COMMANDS)
+    width = max(map(len, names)) + 2
+    print("\nWas the output exactly right?\n")
+    print("client \\ server".ljust(17) + "".join(name.ljust(width) for name in names))
+    for client in names:
+        cells = ("yes" if results[client, server] else "NO" for server in names)
+        print(client.ljust(17) + "".join(cell.ljust(width) for cell in cells))
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for_port(port, process, seconds=30):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None:
+                raise RuntimeError(f"the server ended with status {process.returncode}") from None
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+# ---- tests
+
+
+def check_style():
+    cargo("fmt", "--all", "--check")
+    cargo("clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings")
+    cargo("doc", "--workspace", "--all-features", "--no-deps", env={"RUSTDOCFLAGS": "-D warnings"})
+    python = interpreter("netref")
+    run([python, "-m", "ruff", "check", "."])
+    run([python, "-m", "ruff", "format", "--check", "."])
+
+
+def test_rust():
+    cargo("test", "--workspace", "--all-features", env=peers())
+
+
+def test_python():
+    build_python()
+    run([interpreter("netref"), "-m", "pytest", "-q", "python/tests"], env=peers())
+
+
+def test_interop():
+    build_python()
+    cargo("build", "--release", "-p", "interop-peer")
+    run([interpreter("netref"), "-m", "pytest", "-q", "interop"], env=peers())
+
+
+def test_bench():
+    run([interpreter("netref"), "-m", "unittest", "discover", "bench/tests"], env=peers())
+
+
+def test_demo():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "long.txt")
+        path.write_text("".join(f"line {number} of 'many'\n" for number in range(2000)))
+        for file in (EXAMPLES / "testfile.txt", path):
+            if run_demo(argparse.Namespace(file=file), None) != 0:
+                raise SystemExit("the main job went wrong in some pairing")
+
+
+CHECKS = [
+    ("style", check_style),
+    ("rust", test_rust),
+    ("python", test_python),
+    ("interop", test_interop),
+    ("bench", test_bench),
+    ("demo", test_demo),
+]
+
+
+def run_tests(options, _):
+    for name, check in CHECKS:
+        if options.only in (None, name):
+            say(name)
+            check()
+    say("all passed")
+    return 0
+
+
+def run_bench(_, rest):
+    build_python()
+    cargo("build", "--release", "-p", "bench-peer")
+    environment = {**peers(), "NETREF_BENCH_PEER": str(RELEASE / "bench-peer")}
+    return subprocess.run([interpreter("netref"), "bench/run.py", *rest], cwd=ROOT, env=os.environ | environment).returncode
+
+
+# ---- what the commands need
+
+
+def peers():
+    """Where tests find the programs that they pair."""
+    return {
+        "NETREF_PYTHON": interpreter("netref"),
+        "NETREF_STOCK6_PYTHON": interpreter("stock6"),
+        "NETREF_STOCK5_PYTHON": interpreter("stock5"),
+        "NETREF_PEER_BIN": str(RELEASE / "interop-peer"),
+    }
+
+
+def interpreter(name):
+    """The Python of a virtual environment, which is made if it is not there or lists other packages."""
+    folder = DEV / name
+    python = folder / "bin" / "python"
+    wanted = "\n".join(ENVIRONMENTS[name])
+    stamp = folder / "packages.txt"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say(f"making the environment {name}: {', '.join(ENVIRONMENTS[name])}")
+        venv.create(folder, clear=True, with_pip=True)
+        run([str(python), "-m", "pip", "install", "--quiet", *ENVIRONMENTS[name]])
+        stamp.write_text(wanted)
+    return str(python)
+
+
+def build_python():
+    python = interpreter("netref")
+    environment = {"VIRTUAL_ENV": str(DEV / "netref"), "PATH": f"{DEV / 'netref' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    run([python, "-m", "maturin", "develop", "--release", "--quiet"], env=environment)
+
+
+def cargo(*arguments, env=None):
+    run(["cargo", *arguments], env=env)
+
+
+def run(command, env=None):
+    """Runs a command and ends the program if it fails."""
+    status = subprocess.run(command, cwd=ROOT, env=os.environ | (env or {})).returncode
+    if status != 0:
+        sys.exit(f"failed with status {status}: {' '.join(command)}")
+
+
+def say(text):
+    print(f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
