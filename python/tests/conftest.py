@@ -1,0 +1,136 @@
+"""Servers to connect to, in threads and in processes of their own, and an end to every hang."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+
+import pytest
+from peer_process import STOCK6, PeerProcess, interpreter
+from peer_services import everyday_service
+
+import netref
+from netref.utils.server import ThreadedServer
+
+#: Seconds that a test may take. It is interrupted then; a thread that does not even notice ends the whole run soon after.
+LIMIT = 60
+
+
+class Hung(BaseException):
+    """A test took too long. No ``Exception``, so that nothing in between takes it for an error of its own."""
+
+
+@pytest.fixture(autouse=True)
+def no_hangs(request):
+    def interrupt(signum, frame):
+        faulthandler.dump_traceback(file=sys.stderr)
+        raise Hung(f"{request.node.nodeid} did not end within {LIMIT} s; the stacks of all threads are in its output")
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.alarm(LIMIT)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def cleanup():
+    """A stack of things to close after the test, the last one first."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def serve(cleanup):
+    """Starts a server in a thread of this process: ``serve(service, **options of ThreadedServer)``."""
+
+    def start(service, server_class=ThreadedServer, **options):
+        if "socket_path" not in options:
+            options.setdefault("hostname", "127.0.0.1")
+        server = server_class(service, **options)
+        cleanup.callback(server.close)
+        server._start_in_thread()
+        return server
+
+    return start
+
+
+@pytest.fixture
+def connect(cleanup):
+    """Connects to a server: ``connect(server, **options of netref.connect)``."""
+
+    def open_connection(server, **options):
+        return cleanup.enter_context(netref.connect("127.0.0.1", server.port, **options))
+
+    return open_connection
+
+
+@pytest.fixture(scope="session")
+def peer_processes():
+    """Server programs, each started when a test first needs it."""
+    running = {}
+
+    def start(implementation, service="everyday", **options):
+        key = (implementation, service, tuple(sorted(options.items())))
+        process = running.get(key)
+        if process is None or not process.alive:
+            process = running[key] = PeerProcess(interpreter(implementation), implementation, service, **options)
+        return process
+
+    yield start
+    for process in running.values():
+        process.stop()
+
+
+#: Where the other side lives: a thread of this process, another process, and one that runs stock RPyC.
+PLACES = ["thread", "process", pytest.param("stock", marks=STOCK6)]
+
+
+@pytest.fixture(params=PLACES)
+def everyday(request, serve, peer_processes):
+    """A server of the everyday service in each of the places."""
+    if request.param == "thread":
+        return serve(everyday_service(netref))
+    return peer_processes("rpyc" if request.param == "stock" else "netref")
+
+
+@pytest.fixture
+def conn(connect, everyday):
+    """A connection to the everyday service in each of the places, which may use public names on this side."""
+    return connect(everyday, config={"allow_public_attrs": True})
+
+
+@pytest.fixture
+def root(conn):
+    return conn.root
+
+
+@pytest.fixture
+def pair(serve, cleanup):
+    """Both ends of a connection within this process: ``pair(service, config, client_service)``."""
+
+    def make(service=netref.VoidService, config={}, client_service=netref.VoidService, client_config=None):
+        ends = []
+        arrived = threading.Event()
+
+        class Kept(service):
+            def on_connect(self, conn):
+                super().on_connect(conn)
+                ends.append(conn)
+                arrived.set()
+
+        Kept.__name__ = service.__name__
+        server = serve(Kept, protocol_config=dict(config))
+        client = netref.connect(
+            "127.0.0.1", server.port, service=client_service, config=config if client_config is None else client_config
+        )
+        cleanup.enter_context(client)
+        assert arrived.wait(10)
+        return client, ends[0]
+
+    return make
+
+
+def pytest_report_header():
+    return [f"{name}: {os.environ.get(name, 'not set')}" for name in ("NETREF_STOCK6_PYTHON", "NETREF_STOCK5_PYTHON")]
