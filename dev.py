@@ -71,16 +71,21 @@ def run_demo(options, _):
 
 
 def python_twin(environment, script):
-    """Runs one of the two Python programs. Stock gets it under the name that it imports."""
+    """Runs one of the two Python programs as it is. Stock gets it under the name that it imports; and no call expires, for a
+    long file takes RPyC longer than the 30 seconds that it allows by default."""
     if environment == "netref":
-        return [interpreter(environment), str(EXAMPLES / script)]
-    rename = (
-        "import runpy, sys, rpyc, rpyc.utils.server\n"
-        "sys.modules.update({'netref': rpyc, 'netref.utils': rpyc.utils, 'netref.utils.server': rpyc.utils.server})\n"
+        prelude = "import netref as rpyc\n"
+    else:
+        prelude = (
+            "import rpyc, rpyc.utils.server\n"
+            "sys.modules.update({'netref': rpyc, 'netref.utils': rpyc.utils, 'netref.utils.server': rpyc.utils.server})\n"
+        )
+    program = (
+        "import runpy, sys\n" + prelude + "rpyc.core.protocol.DEFAULT_CONFIG['sync_request_timeout'] = None\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    return [interpreter(environment), "-c", rename, str(EXAMPLES / script)]
+    return [interpreter(environment), "-c", program, str(EXAMPLES / script)]
 
 
 def rust_twin(role, port, *rest):

@@ -1,11 +1,11 @@
 """Servers to connect to, in threads and in processes of their own, and an end to every hang."""
 
 import contextlib
-import faulthandler
 import os
 import signal
 import sys
 import threading
+import traceback
 
 import pytest
 from peer_process import STOCK6, PeerProcess, interpreter
@@ -14,7 +14,7 @@ from peer_services import everyday_service
 import netref
 from netref.utils.server import ThreadedServer
 
-#: Seconds that a test may take. It is interrupted then; a thread that does not even notice ends the whole run soon after.
+#: Seconds that a test may take before it is interrupted. If it does not even notice, pytest's faulthandler ends the run.
 LIMIT = 60
 
 
@@ -25,8 +25,8 @@ class Hung(BaseException):
 @pytest.fixture(autouse=True)
 def no_hangs(request):
     def interrupt(signum, frame):
-        faulthandler.dump_traceback(file=sys.stderr)
-        raise Hung(f"{request.node.nodeid} did not end within {LIMIT} s; the stacks of all threads are in its output")
+        stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
+        raise Hung(f"{request.node.nodeid} did not end within {LIMIT} s. Stacks of all threads:\n\n" + "\n".join(stacks))
 
     signal.signal(signal.SIGALRM, interrupt)
     signal.alarm(LIMIT)

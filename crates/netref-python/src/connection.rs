@@ -146,6 +146,13 @@ impl Connection {
         }
     }
 
+    /// Tells the peer that the connection ends, as far as that needs no waiting, and ends it.
+    fn _hang_up(&self) {
+        if let Some(link) = self.link.get() {
+            link.hang_up();
+        }
+    }
+
     /// What the connection has done so far: a dictionary of counters.
     ///
     /// `round_trips`: requests sent; `requests_served`: requests of the peer carried out; `objects_lent`: objects of this

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn numbers_and_bytes_are_what_python_writes() {
         let floats = [0.0, -0.0, 1e15, 1e16, 1.5e-7, 1e-4, 9.9e-5, 1e300, 0.1];
-        let shown = ["0.0", "-0.0", "1000000000000000.0", "1e+16", "1.5e-07", "0.0001", "9.9e-05", "1e+300", "0.1"];
+        let shown =
+            ["0.0", "-0.0", "1000000000000000.0", "1e+16", "1.5e-07", "0.0001", "9.9e-05", "1e+300", "0.1"];
         assert_eq!(floats.map(|float| repr(&Value::Float(float))), shown);
         let numbers = [(0.0, 2.0), (1.0, -2.5), (-0.0, 1.0), (1e16, f64::NAN)];
         let shown = ["2j", "(1-2.5j)", "(-0+1j)", "(1e+16+nanj)"];

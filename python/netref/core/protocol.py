@@ -67,11 +67,11 @@ class Connection(_netref.Connection):
     """
 
     def __init__(self, root, channel, config={}):  # noqa: B006
+        self._local_root = None
         settings = dict(DEFAULT_CONFIG)
         settings.update(config)
         if settings["connid"] is None:
             settings["connid"] = f"conn{next(_connection_ids)}"
-        self._local_root = root
         self._remote_root = None
         self._channel = channel
         self._bind_threads = settings["bind_threads"]
@@ -79,7 +79,17 @@ class Connection(_netref.Connection):
         initiator = settings["endpoints"] is None
         sock = channel.stream.sock
         sock.settimeout(None)
-        self._start(channel.fileno(), settings, initiator, bool(channel.compress))
+        self._local_root = root
+        try:
+            self._start(channel.fileno(), settings, initiator, bool(channel.compress))
+        except BaseException:
+            self._local_root = None
+            raise
+
+    def __del__(self):
+        # The link cannot find a connection that is being collected, so the service is told from here.
+        self._hang_up()
+        self._on_ended("nobody on this side holds the connection any more")
 
     def __enter__(self):
         return self
@@ -191,10 +201,11 @@ class Connection(_netref.Connection):
         )
 
     def _on_ended(self, reason):
-        """Called once, when the connection has ended for whatever reason, with no lock held."""
-        self._channel.close()
+        """Called when the connection has ended for whatever reason, with no lock held. Tells the service, once."""
         root, self._local_root, self._remote_root = self._local_root, None, None
-        root.on_disconnect(self)
+        if root is not None:
+            self._channel.close()
+            root.on_disconnect(self)
 
 
 def _seconds(timeout):

@@ -11,7 +11,7 @@ use netref_core::refs::{IdPack, Releases};
 use netref_core::request::handlers;
 use netref_core::session::{Options, Session};
 
-use super::sending::Unsent;
+use super::sending::{Flush, Unsent};
 use super::turn::Turn;
 use super::watch::{Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Transport, pool};
@@ -99,12 +99,14 @@ impl<H: Host> Link<H> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the connection has ended, if it has; or that it is not this process's.
+    /// Why the connection has ended, if it has.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        if let Some(closed) = self.closed.get() {
-            return Some(closed.clone());
-        }
+        self.closed.get().cloned()
+    }
+
+    /// That the connection belongs to the parent of this process, if it does.
+    pub(super) fn forked(&self) -> Option<Closed> {
         (std::process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
     }
 
@@ -151,7 +153,7 @@ impl<H: Host> Link<H> {
     /// Tells the peer that the connection ends, as far as that needs no waiting, and ends it.
     pub fn hang_up(self: &Arc<Self>) {
         if self.closed().is_none() {
-            // An interrupted or failed farewell ends the connection all the same.
+            // Nothing is sent from a forked child. An interrupted or failed farewell ends the connection all the same.
             let _ = self.start(handlers::CLOSE, None, Some(Instant::now()), |boxer| boxer.no_arguments());
         }
         self.end(EndReason::ClosedHere);
@@ -206,21 +208,27 @@ impl<H: Host> Watched for Link<H> {
         if self.closed().is_some() {
             return false;
         }
+        // First of all: whoever gives up the turn from now on asks to be watched again.
+        self.watched.store(false, Ordering::Release);
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
         if !quiet {
-            return true;
+            return !self.watched.swap(true, Ordering::AcqRel);
         }
         // Nothing happened since the last look.
-        self.watched.store(false, Ordering::Release);
         if !glance.taken && self.turn.try_take() {
             let link = self.clone();
             pool::spawn(move || {
                 let host = &link.host;
                 host.on_driver_thread(|| link.read_in_background());
             });
-        } else {
-            self.flush();
+        } else if let Flush::Failed(reason) = self.flush() {
+            // What follows from the end is user code, which has no business on the thread that watches.
+            let link = self.clone();
+            pool::spawn(move || {
+                let host = &link.host;
+                host.on_driver_thread(|| link.end(reason));
+            });
         }
         false
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 /// A pool thread ends after idling for as long.
 const IDLE: Duration = Duration::from_secs(10);
-/// Threads that the pool starts at most. Work beyond that waits its turn.
-const MAX_THREADS: usize = 1024;
+/// Threads that the pool starts at most: each idle client connection keeps one, to read, and each request that runs long
+/// one more. Work beyond that waits its turn.
+const MAX_THREADS: usize = 16_384;
 
 type Work = Box<dyn FnOnce() + Send>;
 

@@ -28,14 +28,14 @@ pub(super) struct Unsent {
 }
 
 /// What became of an attempt to write everything out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Flush {
-    /// Nothing is left.
+    /// Nothing is left, or another thread is writing, which will see what this one queued.
     Done,
-    /// Another thread is writing; it will see what this one queued.
-    Busy,
     /// The transport has no room.
     Full,
+    /// The connection is over, and has to be ended with no lock and no turn held.
+    Failed(EndReason),
 }
 
 /// Why a call could not be made.
@@ -69,7 +69,7 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        if let Some(closed) = self.closed() {
+        if let Some(closed) = self.closed().or_else(|| self.forked()) {
             return Err(StartError::Closed(closed));
         }
         let handler = handler.into();
@@ -126,7 +126,15 @@ impl<H: Host> Link<H> {
     /// Gets everything queued onto the wire. A thread that finds no room goes on reading, or leaves the reading to the
     /// thread that does it.
     fn transmit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
-        while self.flush() == Flush::Full {
+        loop {
+            match self.flush() {
+                Flush::Done => return Ok(()),
+                Flush::Failed(reason) => {
+                    self.end(reason);
+                    return Ok(());
+                }
+                Flush::Full => {}
+            }
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 // What is queued stays so, and goes out when there is room; only the wait is over.
                 self.attend();
@@ -142,28 +150,25 @@ impl<H: Host> Link<H> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Writes what the transport takes without waiting.
-    pub(super) fn flush(self: &Arc<Self>) -> Flush {
+    pub(super) fn flush(&self) -> Flush {
         loop {
             let Ok(mut unsent) = self.unsent.try_lock() else {
                 // The thread that writes looks at the queue again after it lets go.
-                return Flush::Busy;
+                return Flush::Done;
             };
             if let Err(error) = self.write_out(&mut unsent) {
                 drop(unsent);
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    let queued = self.session().queued();
-                    if queued <= MAX_QUEUED {
-                        return Flush::Full;
+                let queued = self.session().queued();
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock if queued <= MAX_QUEUED => Flush::Full,
+                    io::ErrorKind::WouldBlock => {
+                        Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED })
                     }
-                    self.end(EndReason::SlowConsumer { queued, max: MAX_QUEUED });
-                } else {
-                    self.end(EndReason::Transport(error));
-                }
-                return Flush::Done;
+                    _ => Flush::Failed(EndReason::Transport(error)),
+                };
             }
             drop(unsent);
             if !self.session().has_output() {

@@ -203,7 +203,11 @@ impl<H: Host> Link<H> {
                     Err(error) => return Pause::End(EndReason::Protocol(error.into())),
                 }
             }
-            let flushed = self.flush();
+            let is_full = match self.flush() {
+                Flush::Done => false,
+                Flush::Full => true,
+                Flush::Failed(reason) => return Pause::End(reason),
+            };
             let is_reached = match goal {
                 Goal::Call(call) => call.is_completed(),
                 Goal::One => *worked,
@@ -215,7 +219,7 @@ impl<H: Host> Link<H> {
             }
             let space = deframer.space();
             let received = self.host.blocking(|| {
-                if flushed == Flush::Full {
+                if is_full {
                     self.transport.wait(Interest::ReadOrWrite, deadline)?;
                     self.transport.receive(space, Some(Instant::now()))
                 } else {
@@ -250,7 +254,8 @@ impl<H: Host> Link<H> {
             }
             Ok(Event::Handled) => None,
             Ok(Event::Close) => {
-                self.flush();
+                // The answer goes out if there is room for it; a peer that closes can do without.
+                let _ = self.flush();
                 Some(Pause::End(EndReason::ClosedByPeer))
             }
             Err(error) => Some(Pause::End(EndReason::Protocol(error))),

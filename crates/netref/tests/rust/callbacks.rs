@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use netref::{Args, Remote, Value, function, function_with_args};
+use netref::{Args, Value, function, function_with_args};
 
-use crate::lab::{both_ends, serve_lab};
+use crate::lab::{both_ends, both_ends_and_lab, raised, serve_lab};
 
 #[test]
 fn a_callback_runs_on_the_thread_that_waits() {
@@ -44,22 +44,26 @@ fn three_levels_deep_and_back() {
 
 #[test]
 fn an_idle_client_answers() {
-    let (conn, server) = both_ends();
-    let lab = conn.root().unwrap();
-    lab.call_method("keep", (function(|a: i64, b: i64| a * b),)).unwrap();
-    // The server asks, while nobody waits on the client's side.
-    let kept = lab.call_method("kept", ()).unwrap();
-    let _ = kept;
-    let service: Remote = server.root().unwrap();
-    assert_eq!(service.class_name(), "netref.VoidService");
+    let (conn, _server, lab) = both_ends_and_lab();
+    conn.root().unwrap().call_method("keep", (function(|a: i64, b: i64| a * b),)).unwrap();
+    // Now the server asks, while nobody waits on the client's side.
+    let multiply = lab.kept.lock().unwrap()[0].clone();
+    assert_eq!(multiply.call((6, 7)).unwrap(), Value::Int(42));
 }
 
 #[test]
 fn named_arguments_reach_a_callback() {
     let (conn, _server) = both_ends();
-    let takes = function_with_args("takes", |args| Ok(args.named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()));
-    let names: Vec<String> =
-        conn.root().unwrap().call_method("call", Args::new((takes,)).named("x", 1).named("y", 2)).unwrap().extract().unwrap();
+    let takes = function_with_args("takes", |args| {
+        Ok(args.named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
+    });
+    let names: Vec<String> = conn
+        .root()
+        .unwrap()
+        .call_method("call", Args::new((takes,)).named("x", 1).named("y", 2))
+        .unwrap()
+        .extract()
+        .unwrap();
     assert_eq!(names, ["x", "y"]);
 }
 
@@ -68,8 +72,8 @@ fn a_callback_checks_its_arguments() {
     let (conn, _server) = both_ends();
     let lab = conn.root().unwrap();
     let twice = function(|n: i64| n * 2);
-    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(), "x"))), "TypeError");
-    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(), 1, 2))), "TypeError");
-    assert_eq!(crate::lab::raised(lab.call_method("call", (twice.clone(),))), "TypeError");
+    assert_eq!(raised(lab.call_method("call", (twice.clone(), "x"))), "TypeError");
+    assert_eq!(raised(lab.call_method("call", (twice.clone(), 1, 2))), "TypeError");
+    assert_eq!(raised(lab.call_method("call", (twice.clone(),))), "TypeError");
     assert_eq!(lab.call_method("call", (twice, 4)).unwrap(), Value::Int(8));
 }

@@ -22,7 +22,11 @@ fn what_goes_there_comes_back() {
     check(&lab, &[0, u64::MAX, 1 << 63]);
     check(&lab, &[i128::MIN, i128::MAX, i128::from(i64::MAX) + 1]);
     check(&lab, &[u128::MAX]);
-    check(&lab, &["0", "-9223372036854775809", &"9".repeat(1000), &format!("-1{}", "0".repeat(999))].map(|text| text.parse::<BigInt>().unwrap()));
+    check(
+        &lab,
+        &["0", "-9223372036854775809", &"9".repeat(1000), &format!("-1{}", "0".repeat(999))]
+            .map(|text| text.parse::<BigInt>().unwrap()),
+    );
     check(&lab, &[0.0, -1.5, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY]);
     check(&lab, &[(1.0, -2.0), (0.0, 0.0)].map(|(real, imag)| Value::Complex(real, imag)));
     check(&lab, &["", "Simple\n", "h\u{e9}llo \u{1f600}\0"].map(str::to_owned));

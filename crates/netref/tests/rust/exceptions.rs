@@ -47,7 +47,11 @@ fn an_error_of_a_callback_passes_through_the_server() {
 fn a_panic_of_a_callback_passes_through_too() {
     let (conn, _server) = both_ends();
     let lab = conn.root().unwrap();
-    let panics = function(|| if true { panic!("here") });
+    let panics = function(|| {
+        if true {
+            panic!("here")
+        }
+    });
     assert_eq!(raised(lab.call_method("call", (panics,))), "RuntimeError");
     conn.ping().unwrap();
 }

@@ -11,15 +11,14 @@ use netref::{Args, Connection, Dict, Error, IntoValue, List, Options, Server, Va
 /// A service with a bit of everything.
 #[derive(Default)]
 pub(crate) struct Lab {
-    kept: Mutex<Vec<Value>>,
+    pub(crate) kept: Mutex<Vec<Value>>,
     gain: AtomicI64,
-    pub(crate) exits: Arc<Mutex<Vec<String>>>,
 }
 
 #[netref::service(name = "lab.Lab")]
 impl Lab {
     /// Returns what it is given.
-    pub(crate) fn echo(&self, value: Value) -> Value {
+    fn echo(&self, value: Value) -> Value {
         value
     }
 
@@ -55,10 +54,6 @@ impl Lab {
 
     fn dict(&self) -> Dict {
         [("one", 1), ("two", 2)].into_iter().collect()
-    }
-
-    fn stack(&self) -> Arc<Version> {
-        Arc::new(Version(7))
     }
 
     fn version(&self, number: u32) -> Arc<Version> {
@@ -102,7 +97,6 @@ impl Lab {
             Value::Remote(remote) => remote.str()?,
             other => other.repr(),
         };
-        self.exits.lock().unwrap().push(text.clone());
         Ok(text == "ignore me")
     }
 }
@@ -114,12 +108,16 @@ pub(crate) struct Version(u32);
 impl Version {
     #[netref(name = "__eq__")]
     fn equals(&self, other: Value) -> netref::Result<Value> {
-        Ok(other.extract::<Arc<Self>>().map_or(Value::NotImplemented, |other| (self.0 == other.0).into_value()))
+        Ok(other
+            .extract::<Arc<Self>>()
+            .map_or(Value::NotImplemented, |other| (self.0 == other.0).into_value()))
     }
 
     #[netref(name = "__lt__")]
     fn is_less(&self, other: Value) -> netref::Result<Value> {
-        Ok(other.extract::<Arc<Self>>().map_or(Value::NotImplemented, |other| (self.0 < other.0).into_value()))
+        Ok(other
+            .extract::<Arc<Self>>()
+            .map_or(Value::NotImplemented, |other| (self.0 < other.0).into_value()))
     }
 
     #[netref(name = "__hash__")]
@@ -175,15 +173,17 @@ pub(crate) fn each_transport(test: impl Fn(&Connection)) {
 
 /// Both ends of one connection, for tests that look at both: the second serves a lab.
 pub(crate) fn both_ends() -> (Connection, Connection) {
-    both_ends_with(Options::new())
+    let (conn, server, _) = both_ends_and_lab();
+    (conn, server)
 }
 
-pub(crate) fn both_ends_with(options: Options) -> (Connection, Connection) {
+pub(crate) fn both_ends_and_lab() -> (Connection, Connection, Arc<Lab>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let theirs = Options::new().service(Arc::new(Lab::default())).over_socket(theirs.into(), false).unwrap();
+    let lab = Arc::new(Lab::default());
+    let theirs = Options::new().service(lab.clone()).over_socket(theirs.into(), false).unwrap();
     let serving = theirs.clone();
     thread::spawn(move || serving.serve_all());
-    (options.over_socket(ours.into(), true).unwrap(), theirs)
+    (Options::new().over_socket(ours.into(), true).unwrap(), theirs, lab)
 }
 
 /// Waits until something is so, with round trips in between.

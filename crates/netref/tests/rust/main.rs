@@ -2,7 +2,11 @@
 //!
 //! Stock interpreters are found through `NETREF_STOCK6_PYTHON` and `NETREF_STOCK5_PYTHON`.
 
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test; its services take what peers pass")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test; its services take what peers pass"
+)]
 
 mod bad_input;
 mod callbacks;

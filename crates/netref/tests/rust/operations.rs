@@ -27,7 +27,10 @@ fn calls() {
         let add = lab.get_attr("add").unwrap();
         assert_eq!(add.call((1, 2)).unwrap(), Value::Int(3));
         assert_eq!(lab.call_method("add", (1,)).unwrap(), Value::Int(2));
-        assert_eq!(lab.call_method("add", Args::default().named("b", 2).named("a", 5)).unwrap(), Value::Int(7));
+        assert_eq!(
+            lab.call_method("add", Args::default().named("b", 2).named("a", 5)).unwrap(),
+            Value::Int(7)
+        );
         assert_eq!(lab.call_method("add", (1, None::<i64>)).unwrap(), Value::Int(2));
         assert_eq!(lab.call_method("add", vec![Value::Int(20), Value::Int(22)]).unwrap(), Value::Int(42));
         let before = conn.stats().round_trips;
@@ -73,11 +76,14 @@ fn iteration() {
         assert_eq!(conn.stats().round_trips, before);
         let before = conn.stats().round_trips;
         let remote: netref::Remote = list.extract().unwrap();
-        let prefetched: Vec<i64> = remote.iter().unwrap().prefetched().extract_all().collect::<netref::Result<_>>().unwrap();
+        let prefetched: Vec<i64> =
+            remote.iter().unwrap().prefetched().extract_all().collect::<netref::Result<_>>().unwrap();
         assert_eq!(prefetched, items);
         assert_eq!(conn.stats().round_trips, before + 3, "iter, the items, and the end");
         let error = lab.iter().unwrap_err();
-        assert!(error.exception().unwrap().is("AttributeError") || error.exception().unwrap().is("TypeError"));
+        assert!(
+            error.exception().unwrap().is("AttributeError") || error.exception().unwrap().is("TypeError")
+        );
     });
 }
 
@@ -114,7 +120,8 @@ fn with_blocks() {
         assert_eq!(value.as_deref(), Some("entered"));
         let suppressed = lab.with(|_| Err::<(), _>(Error::raise("ValueError", "ignore me"))).unwrap();
         assert_eq!(suppressed, None);
-        let error = lab.with(|_| Err::<(), Error>(Exception::new("KeyError").with_arg(1).into())).unwrap_err();
+        let error =
+            lab.with(|_| Err::<(), Error>(Exception::new("KeyError").with_arg(1).into())).unwrap_err();
         assert!(error.exception().unwrap().is("KeyError"));
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use netref::{Comparison, List, Remote, Value, function};
 
-use crate::lab::{Lab, both_ends, eventually, raised, serve_lab};
+use crate::lab::{both_ends, both_ends_and_lab, eventually, raised, serve_lab};
 
 #[test]
 fn a_reference_passed_back_is_the_object_itself() {
@@ -21,7 +21,7 @@ fn a_reference_passed_back_is_the_object_itself() {
 
 #[test]
 fn the_server_sees_one_object_however_often_it_gets_it() {
-    let (conn, server) = both_ends();
+    let (conn, _server) = both_ends();
     let lab = conn.root().unwrap();
     let list = List::new();
     lab.call_method("keep", (&list,)).unwrap();
@@ -29,7 +29,6 @@ fn the_server_sees_one_object_however_often_it_gets_it() {
     assert!(same);
     let other: bool = lab.call_method("is_kept", (List::new(),)).unwrap().extract().unwrap();
     assert!(!other);
-    drop(server);
 }
 
 #[test]
@@ -87,7 +86,7 @@ fn a_reference_outlives_the_connection_handle() {
 #[test]
 fn a_reference_of_one_connection_works_over_another() {
     let (first, first_server) = both_ends();
-    let (second, second_server) = both_ends();
+    let (second, _second_server) = both_ends();
     let list: Remote = first.root().unwrap().call_method("list", ()).unwrap().extract().unwrap();
     let second_lab = second.root().unwrap();
     // There and back it is still the reference that it was.
@@ -96,32 +95,33 @@ fn a_reference_of_one_connection_works_over_another() {
     assert_eq!(second_lab.call_method("call", (add.clone(), 40, 2)).unwrap(), Value::Int(42));
     let fails = first.root().unwrap().get_attr("raise").unwrap();
     assert_eq!(raised(second_lab.call_method("call", (fails, "LookupError", "far away"))), "LookupError");
-    // Operations other than calls, from the third party's side.
-    let sorts = List::new();
     second_lab.call_method("keep", (&list,)).unwrap();
-    sorts.push(&list);
     let kept: Vec<Value> = second_lab.call_method("kept", ()).unwrap().extract().unwrap();
     assert_eq!(kept, [Value::Remote(list.clone())]);
-    drop((add, kept, sorts));
+    drop((add, kept));
     second_lab.call_method("forget", ()).unwrap();
     eventually(&second, "the chained reference is given back", || second.stats().objects_lent == 0);
     drop(list);
     eventually(&first, "the list is given back", || first_server.stats().objects_lent <= 1);
-    drop(second_server);
 }
 
 #[test]
-fn a_third_partys_object_is_fully_usable() {
+fn a_third_partys_object_is_used_through_this_process() {
     let (first, _first_server) = both_ends();
-    let (second, second_server) = both_ends();
+    let (second, _second_server, second_lab) = both_ends_and_lab();
     let list: Remote = first.root().unwrap().call_method("list", ()).unwrap().extract().unwrap();
-    // What the second server does with it goes through this process to the first.
-    let probe = Arc::new(Lab::default());
-    drop(probe);
-    let _ = second_server;
-    let lab = second.root().unwrap();
-    lab.call_method("keep", (&list,)).unwrap();
-    let equal: bool = lab.call_method("is_kept", (&list,)).unwrap().extract().unwrap();
-    assert!(equal);
-    assert!(list.compare(Comparison::Eq, List::from(vec![3, 1, 2])).unwrap());
+    second.root().unwrap().call_method("keep", (&list,)).unwrap();
+    // What the second server holds is a list of the first's.
+    let far: Remote = second_lab.kept.lock().unwrap()[0].clone().extract().unwrap();
+    assert_eq!(far.class_name(), "builtins.list");
+    far.call_method("append", ("far",)).unwrap();
+    assert_eq!(list.repr().unwrap(), "[3, 1, 2, 'far']");
+    assert_eq!(far.repr().unwrap(), list.repr().unwrap());
+    assert_eq!(far.iter().unwrap().count(), 4);
+    assert_eq!(far.iter().unwrap().prefetched().count(), 4);
+    assert_eq!(far.get_item(0).unwrap(), Value::Int(3));
+    assert_eq!(raised(far.get_item(9)), "IndexError");
+    assert_eq!(raised(far.hash()), "TypeError");
+    assert!(far.compare(Comparison::Lt, List::from(vec![4])).unwrap());
+    assert!(far.methods().unwrap().iter().any(|(name, _)| name == "append"));
 }

@@ -1,0 +1,172 @@
+//! How connections begin and end.
+
+use std::sync::{Arc, Mutex};
+
+use netref::threads::{Closed, EndReason};
+use netref::{Args, Class, Connection, Error, Object, Options, Result, Service, Value, aio};
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+
+use crate::lab::Lab;
+use crate::{on_both_flavors, pair, tokio_server};
+
+#[test]
+fn calls_under_way_end_with_the_connection() {
+    on_both_flavors(|| async {
+        let never = aio::function(std::future::pending::<()>);
+        let (client, server) = pair(&Options::new(), &Options::new().service(never));
+        let root = client.root().await.unwrap();
+        let calls: Vec<_> = (0..10)
+            .map(|_| {
+                let root = root.clone();
+                tokio::spawn(async move { root.call(()).await })
+            })
+            .collect();
+        client.ping().await.unwrap();
+        server.close().await;
+        for call in calls {
+            let error = call.await.unwrap().unwrap_err();
+            assert!(matches!(&error, Error::Closed(closed) if by_peer(closed)), "{error}");
+        }
+        assert!(by_peer(&client.wait_closed().await) && by_peer(&client.closed().unwrap()));
+        assert!(matches!(server.closed().unwrap().reason(), EndReason::ClosedHere));
+        assert!(matches!(root.call(()).await, Err(Error::Closed(_))));
+        server.close().await;
+    });
+}
+
+#[test]
+fn dropping_the_last_handle_closes_the_connection() {
+    on_both_flavors(|| async {
+        let (client, server) = pair(&Options::new(), &Options::new().service(netref::function(|| ())));
+        let root = client.root().await.unwrap();
+        let function = client.clone();
+        drop(client);
+        drop(function);
+        root.call(()).await.unwrap();
+        drop(root);
+        assert!(by_peer(&server.wait_closed().await));
+    });
+}
+
+#[test]
+fn a_connection_ends_with_its_runtime() {
+    let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let url = server.block_on(tokio_server(|| Lab));
+    let client = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let conn: Connection = client.block_on(aio::connect(&url)).unwrap().into();
+    conn.ping().unwrap();
+    let (root, called) = (conn.root().unwrap(), std::sync::mpsc::channel());
+    let hang = netref::function({
+        let started = called.0;
+        move || started.send(()).map_err(|_| Error::raise("RuntimeError", "gone"))
+    });
+    let waiting = std::thread::spawn(move || {
+        let forever = netref::function(|| std::thread::park());
+        root.call_method("call", (hang,)).and_then(|_| root.call_method("call", (forever,)))
+    });
+    called.1.recv().unwrap();
+    client.shutdown_background();
+    let error = waiting.join().unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed(_)), "{error}");
+    assert!(matches!(conn.ping(), Err(Error::Closed(_))));
+    drop(conn);
+}
+
+#[test]
+fn services_hear_of_clients_coming_and_going() {
+    on_both_flavors(|| async {
+        let (events, mut heard) = mpsc::unbounded_channel();
+        let server = aio::Server::bind("tcp://127.0.0.1:0", move || Door::new(events.clone())).await.unwrap();
+        let url = server.address().to_string();
+        let running = tokio::spawn({
+            let server = server.clone();
+            async move { server.run().await }
+        });
+        let options = Options::new().service(netref::function(|| "pass"));
+        let client = aio::connect_with(&options, &url).await.unwrap();
+        // The request waits for `connected`, which calls the client first.
+        let word = client.root().await.unwrap().call_method("word", ()).await.unwrap();
+        assert_eq!(word, Value::Str("pass".into()));
+        client.close().await;
+        assert_eq!(heard.recv().await.unwrap(), "pass came");
+        assert_eq!(heard.recv().await.unwrap(), "the peer closed the connection");
+
+        // One that is refused.
+        let options = Options::new().service(netref::function(|| "sesame"));
+        let client = aio::connect_with(&options, &url).await.unwrap();
+        assert!(matches!(client.root().await, Err(Error::Closed(_))));
+        assert_eq!(heard.recv().await.unwrap(), "sesame came");
+
+        // One that is there when the server stops.
+        let options = Options::new().service(netref::function(|| "pass"));
+        let client = aio::connect_with(&options, &url).await.unwrap();
+        client.root().await.unwrap();
+        server.stop();
+        assert!(by_peer(&client.wait_closed().await));
+        running.await.unwrap();
+        assert_eq!(heard.recv().await.unwrap(), "pass came");
+        assert_eq!(heard.recv().await.unwrap(), "this side closed the connection");
+    });
+}
+
+#[test]
+fn peers_that_speak_something_else_are_told_apart() {
+    on_both_flavors(|| async {
+        let (here, mut there) = tokio::io::duplex(1024);
+        let conn = aio::over_stream(&Options::new(), here, false);
+        there.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let closed = conn.wait_closed().await;
+        assert!(matches!(closed.reason(), EndReason::Protocol(_)), "{closed}");
+
+        let (here, mut there) = tokio::io::duplex(1024);
+        let conn = aio::over_stream(&Options::new(), here, true);
+        there.write_all(&[0, 0, 1]).await.unwrap();
+        drop(there);
+        assert!(matches!(conn.wait_closed().await.reason(), EndReason::Truncated));
+
+        let error = aio::connect("tcp://127.0.0.1:1").await.unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error}");
+        assert!(matches!(aio::connect("nowhere").await, Err(Error::BadUrl { .. })));
+    });
+}
+
+fn by_peer(closed: &Closed) -> bool {
+    matches!(closed.reason(), EndReason::ClosedByPeer)
+}
+
+/// Asks each client for a word, and lets in who knows it.
+struct Door {
+    word: Mutex<Option<String>>,
+    events: mpsc::UnboundedSender<String>,
+}
+
+impl Door {
+    fn new(events: mpsc::UnboundedSender<String>) -> Self {
+        Self { word: Mutex::default(), events }
+    }
+}
+
+impl Object for Door {
+    fn class(&self) -> Arc<Class> {
+        Class::new("Door").method("word", "").into()
+    }
+
+    fn call_method(&self, _name: &str, _args: Args) -> Result<Value> {
+        Ok(Value::Str(self.word.lock().unwrap().clone().expect("requests wait for `connected`")))
+    }
+}
+
+impl Service for Door {
+    fn connected(&self, connection: &Connection) -> Result<()> {
+        let word: String = connection.root()?.call(())?.extract()?;
+        *self.word.lock().unwrap() = Some(word.clone());
+        self.events.send(format!("{word} came")).unwrap();
+        if word == "pass" { Ok(()) } else { Err(Error::raise("PermissionError", word)) }
+    }
+
+    fn disconnected(&self, closed: &Closed) {
+        self.events.send(closed.reason().to_string()).unwrap();
+    }
+}
