@@ -158,10 +158,25 @@ class Decorated(netref.Service):
     def static(x):
         return ("static", x)
 
+    @staticmethod
+    @netref.exposed
+    def other_static(x):
+        return ("other static", x)
+
     @netref.exposed
     @classmethod
     def class_method(cls):
         return cls.__name__
+
+    @netref.exposed
+    @property
+    def prop(self):
+        return "property"
+
+    @property
+    @netref.exposed
+    def other_prop(self):
+        return "other property"
 
     @netref.exposed
     class Nested:
@@ -181,7 +196,9 @@ def test_exposed_decorator(serve, connect):
     root = conn.root
     assert root.method() == "method"
     assert root.static(4) == ("static", 4)
+    assert root.other_static(4) == ("other static", 4)
     assert root.class_method() == "Decorated"
+    assert (root.prop, root.other_prop) == ("property", "other property")
     nested = root.Nested()
     assert nested.inner() == "inner"
     for obj, name in ((nested, "outer"), (root, "hidden"), (root, "other"), (root, "special_other")):

@@ -5,6 +5,7 @@
 //! orderings harmless: a DEL that crosses a new reference on the wire leaves the right number.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::brine::{DecodeError, EncodeError, Reader, Writer};
@@ -311,6 +312,8 @@ impl<O> Exports<O> {
 #[derive(Debug, Default)]
 pub struct Releases {
     queue: Mutex<Vec<(IdPack, u64)>>,
+    /// Length of the queue, for those that only want to know whether there is something in it.
+    len: AtomicUsize,
 }
 
 impl Releases {
@@ -322,18 +325,24 @@ impl Releases {
             Some((last, total)) if *last == pack => *total = total.saturating_add(count),
             _ => queue.push((pack, count)),
         }
+        self.len.store(queue.len(), Ordering::Release);
     }
 
     /// Takes everything queued.
     #[must_use]
     pub fn take(&self) -> Vec<(IdPack, u64)> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.len.store(0, Ordering::Release);
+        std::mem::take(&mut *queue)
     }
 
     /// How many releases wait to be sent.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.len.load(Ordering::Acquire)
     }
 
     /// True if nothing waits to be sent.

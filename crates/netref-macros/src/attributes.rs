@@ -51,16 +51,17 @@ pub(crate) struct MethodOptions {
 impl MethodOptions {
     /// Reads the options and takes `#[netref(…)]` out of the attributes.
     pub(crate) fn take(attrs: &mut Vec<Attribute>) -> Result<Self> {
-        let mut options = Self::default();
-        for attr in attrs.iter() {
-            if attr.path().is_ident("netref") {
-                attr.parse_nested_meta(|meta| options.parse(&meta))?;
-            } else if attr.path().is_ident("cfg") {
-                options.cfg.push(attr.clone());
-            }
+        let (ours, others): (Vec<_>, Vec<_>) =
+            attrs.drain(..).partition(|attr| attr.path().is_ident("netref"));
+        *attrs = others;
+        let mut options = Self {
+            doc: documentation(attrs),
+            cfg: attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect(),
+            ..Self::default()
+        };
+        for attr in ours {
+            attr.parse_nested_meta(|meta| options.parse(&meta))?;
         }
-        options.doc = documentation(attrs);
-        attrs.retain(|attr| !attr.path().is_ident("netref"));
         Ok(options)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, ImplItem, ItemImpl, LitStr, Result, Type};
@@ -25,14 +25,21 @@ impl Parse for Block {
     }
 }
 
-/// The block as it was written, and the implementations made from it.
-pub(crate) fn expand(Block(mut block): Block, options: &BlockOptions) -> Result<TokenStream> {
-    let exposed = find_exposed(&mut block)?;
+impl ToTokens for Block {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}
+
+/// The implementations made from a block. Takes `#[netref(…)]` off its functions.
+pub(crate) fn expand(Block(block): &mut Block, options: &BlockOptions) -> Result<TokenStream> {
+    let exposed = find_exposed(block)?;
     let ty = &block.self_ty;
     let (generics, _, bounds) = block.generics.split_for_impl();
     let items = [
         class(options, ty, &exposed)?,
         call_method(&exposed),
+        start_method(&exposed),
         properties(&exposed),
         text(&exposed, "__repr__", "repr"),
         text(&exposed, "__str__", "str"),
@@ -41,8 +48,6 @@ pub(crate) fn expand(Block(mut block): Block, options: &BlockOptions) -> Result<
         quote! { impl #generics ::netref::Service for #ty #bounds {} }
     });
     Ok(quote! {
-        #block
-
         impl #generics ::netref::Object for #ty #bounds {
             #(#items)*
         }
@@ -118,26 +123,23 @@ fn type_name(ty: &Type) -> Result<String> {
     })
 }
 
+/// `Object::call_method`: takes the arguments and calls the function.
 fn call_method(exposed: &[Exposed]) -> TokenStream {
     let arms = exposed.iter().filter(|one| one.kind == Kind::Method).map(|one| {
-        let Exposed { name, function, parameters, cfg, .. } = one;
-        let takes_rest = parameters.last().is_some_and(|last| last.kind == ParameterKind::Rest);
-        let finish = (!takes_rest).then(|| quote! { args.finish()?; });
-        let (names, extracts): (Vec<_>, Vec<_>) = parameters.iter().map(extract).unzip();
-        let passed = parameters.iter().zip(&names).map(|(parameter, name)| match parameter.kind {
-            ParameterKind::Borrowed => quote! { &#name },
-            _ => quote! { #name },
-        });
-        let call =
-            outcome(&quote_spanned! { function.span() => Self::#function(self #(, #passed)*) }, function);
+        let Exposed { name, cfg, .. } = one;
+        let body = if one.is_async {
+            quote! {
+                ::std::result::Result::Err(::netref::Error::raise(
+                    "RuntimeError",
+                    ::std::concat!(#name, "() is asynchronous: it can be called over connections of netref::aio"),
+                ))
+            }
+        } else {
+            call(one, &quote! { self })
+        };
         quote! {
             #(#cfg)*
-            #name => {
-                let mut args = args.for_function(#name);
-                #(#extracts)*
-                #finish
-                #call
-            }
+            #name => { #body }
         }
     });
     quote! {
@@ -152,10 +154,59 @@ fn call_method(exposed: &[Exposed]) -> TokenStream {
     }
 }
 
+/// `Object::start_method`: as [`call_method`], for the functions that are `async`; nothing if there are none.
+fn start_method(exposed: &[Exposed]) -> TokenStream {
+    let mut is_async = exposed.iter().filter(|one| one.is_async).peekable();
+    if is_async.peek().is_none() {
+        return TokenStream::new();
+    }
+    let arms = is_async.map(|one| {
+        let Exposed { name, cfg, .. } = one;
+        let body = call(one, &quote! { &*self });
+        quote! {
+            #(#cfg)*
+            #name => ::std::result::Result::Ok(::std::boxed::Box::pin(async move { #body })),
+        }
+    });
+    quote! {
+        fn start_method(
+            self: ::std::sync::Arc<Self>,
+            name: &str,
+            args: ::netref::Args,
+        ) -> ::netref::Result<::netref::MethodFuture, ::netref::Args> {
+            match name {
+                #(#arms)*
+                _ => ::std::result::Result::Err(args),
+            }
+        }
+    }
+}
+
+/// Takes the arguments out of `args`, calls the function of `this`, and makes what it returns the outcome.
+fn call(one: &Exposed, this: &TokenStream) -> TokenStream {
+    let Exposed { name, function, parameters, .. } = one;
+    let takes_rest = parameters.last().is_some_and(|last| last.kind == ParameterKind::Rest);
+    let finish = (!takes_rest).then(|| quote! { args.finish()?; });
+    let (variables, extracts): (Vec<_>, Vec<_>) = parameters.iter().enumerate().map(extract).unzip();
+    let passed = parameters.iter().zip(&variables).map(|(parameter, variable)| match parameter.kind {
+        ParameterKind::Borrowed => quote! { &#variable },
+        _ => quote! { #variable },
+    });
+    let wait = one.is_async.then(|| quote! { .await });
+    let called = quote_spanned! { function.span() => Self::#function(#this #(, #passed)*) #wait };
+    let outcome = outcome(&called, function);
+    quote! {
+        let mut args = args.for_function(#name);
+        #(#extracts)*
+        #finish
+        #outcome
+    }
+}
+
 /// The variable for a parameter, and the statement that takes its argument.
-fn extract(parameter: &Parameter) -> (Ident, TokenStream) {
+fn extract((index, parameter): (usize, &Parameter)) -> (Ident, TokenStream) {
     let (name, ty) = (&parameter.name, &parameter.ty);
-    let variable = format_ident!("arg_{}", syn::ext::IdentExt::unraw(name), span = name.span());
+    let variable = format_ident!("arg{}", index, span = name.span());
     let public = LitStr::new(&parameter.public_name(), name.span());
     let taken = match parameter.kind {
         ParameterKind::Required => quote_spanned! { ty.span() => args.required::<#ty>(#public)? },
@@ -204,7 +255,7 @@ fn properties(exposed: &[Exposed]) -> TokenStream {
         }
     });
     let setters = of_kind(Kind::Set).filter_map(|Exposed { name, function, parameters, cfg, .. }| {
-        let (variable, extract) = extract(parameters.first()?);
+        let (variable, extract) = extract((0, parameters.first()?));
         let assign = outcome(&quote! { Self::#function(self, #variable) }, function);
         Some(quote! {
             #(#cfg)*

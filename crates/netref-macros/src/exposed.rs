@@ -1,6 +1,8 @@
 //! What a block exposes: each function, checked and described.
 
-use proc_macro2::{Ident, Span};
+use std::collections::HashSet;
+
+use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
@@ -18,6 +20,7 @@ pub(crate) struct Exposed {
     pub(crate) name: LitStr,
     pub(crate) doc: String,
     pub(crate) parameters: Vec<Parameter>,
+    pub(crate) is_async: bool,
     pub(crate) cfg: Vec<Attribute>,
 }
 
@@ -56,24 +59,50 @@ impl Exposed {
         };
         check_receiver(receiver)?;
         check_signature(item)?;
-        let parameters = inputs.map(Parameter::of).collect::<Result<Vec<_>>>()?;
-        if let Some(early) = parameters.iter().rev().skip(1).find(|one| one.kind == ParameterKind::Rest) {
-            return Err(Error::new(early.name.span(), "`Args` takes all that is left: make it the last"));
-        }
+        let parameters = parameters(inputs)?;
         let kind = match (options.get, options.set) {
             (true, _) => Kind::Get,
             (_, true) => Kind::Set,
             _ => Kind::Method,
         };
         let name = options.name.unwrap_or_else(|| default_name(kind, &item.sig.ident));
-        check_property(kind, &name, &parameters, item.sig.ident.span())?;
         let function = item.sig.ident.clone();
-        Ok(Some(Self { kind, function, name, doc: options.doc, parameters, cfg: options.cfg }))
+        let is_async = item.sig.asyncness.is_some();
+        let exposed = Self { kind, function, name, doc: options.doc, parameters, is_async, cfg: options.cfg };
+        exposed.check_property()?;
+        Ok(Some(exposed))
     }
 
     /// True for what `repr` or `str` shows, which is not a method on the wire.
     pub(crate) fn is_text(&self) -> bool {
         self.kind == Kind::Method && ["__repr__", "__str__"].contains(&self.name.value().as_str())
+    }
+
+    fn check_property(&self) -> Result<()> {
+        let wrong = |message| Err(Error::new(self.function.span(), message));
+        if self.is_async && (self.kind != Kind::Method || self.is_text()) {
+            return wrong("only methods can be `async`: the peer waits for everything else");
+        }
+        match (self.kind, self.parameters.len()) {
+            (Kind::Get, 1..) => wrong("a property is read without arguments"),
+            (Kind::Set, 0 | 2..) => wrong("a property is set to one value: take one parameter"),
+            (Kind::Method, 1..) if self.is_text() => wrong("this takes no arguments and returns a `String`"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parameters<'a>(inputs: impl Iterator<Item = &'a FnArg>) -> Result<Vec<Parameter>> {
+    let parameters = inputs.map(Parameter::of).collect::<Result<Vec<_>>>()?;
+    if let Some(early) = parameters.iter().rev().skip(1).find(|one| one.kind == ParameterKind::Rest) {
+        return Err(Error::new(early.name.span(), "`Args` takes all that is left: make it the last"));
+    }
+    let mut names = HashSet::new();
+    match parameters.iter().find(|one| !names.insert(one.public_name())) {
+        Some(twice) => {
+            Err(Error::new(twice.name.span(), "another parameter has this name for peers already"))
+        }
+        None => Ok(parameters),
     }
 }
 
@@ -136,13 +165,6 @@ fn check_receiver(receiver: &Receiver) -> Result<()> {
 
 fn check_signature(item: &ImplItemFn) -> Result<()> {
     let sig = &item.sig;
-    if let Some(token) = &sig.asyncness {
-        return Err(Error::new(
-            token.span(),
-            "exposed methods are not `async` yet: they run on a thread of their own and may block (or mark the method \
-             `#[netref(skip)]`)",
-        ));
-    }
     if let Safety::Unsafe(token) = &sig.safety {
         return Err(Error::new(
             token.span(),
@@ -166,16 +188,4 @@ fn default_name(kind: Kind, function: &Ident) -> LitStr {
         _ => &name,
     };
     LitStr::new(name, function.span())
-}
-
-fn check_property(kind: Kind, name: &LitStr, parameters: &[Parameter], span: Span) -> Result<()> {
-    let is_text = ["__repr__", "__str__"].contains(&name.value().as_str());
-    match (kind, parameters.len()) {
-        (Kind::Get, 1..) => Err(Error::new(span, "a property is read without arguments")),
-        (Kind::Set, 0 | 2..) => Err(Error::new(span, "a property is set to one value: take one parameter")),
-        (Kind::Method, 1..) if is_text => {
-            Err(Error::new(span, "this takes no arguments and returns a `String`"))
-        }
-        _ => Ok(()),
-    }
 }

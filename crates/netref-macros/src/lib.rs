@@ -72,6 +72,8 @@ use attributes::BlockOptions;
 /// wrong with the arguments reaches the caller as `TypeError`. Results are converted by `IntoValue`; `Result<T, E>` with
 /// an `E` that converts to `netref::Error` raises. A panic reaches the caller as `RuntimeError`.
 ///
+/// An `async fn` runs as a task of the runtime, over connections of `netref::aio` only; to others it raises `RuntimeError`.
+///
 /// Peers may call from several threads at once, and call back while a method runs. So receivers are `&self`, and state
 /// that changes lives in atomics or behind a `Mutex`, not held while calling a peer.
 ///
@@ -124,6 +126,8 @@ pub fn service(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand_block(item: TokenStream, options: &BlockOptions) -> TokenStream {
-    let block = parse_macro_input!(item as expand::Block);
-    expand::expand(block, options).unwrap_or_else(syn::Error::into_compile_error).into()
+    let mut block = parse_macro_input!(item as expand::Block);
+    let made = expand::expand(&mut block, options).unwrap_or_else(syn::Error::into_compile_error);
+    // Whatever is wrong, the block stays: the rest of the program still finds its functions.
+    quote::quote! { #block #made }.into()
 }

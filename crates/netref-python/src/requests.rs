@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use netref::threads::{Link, StartError};
 use netref_core::message::Inbound;
-use netref_core::policy::{Access, Rules};
+use netref_core::policy::{Access, Denied, Rules};
 use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::ReplyKind;
@@ -257,9 +257,26 @@ impl<'py> Policy<'_, 'py> {
             (Some(error), _) => Err(error),
             (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
             (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
-            (None, Err(denied)) => Err(PyAttributeError::new_err(denied.to_string())),
+            (None, Err(denied)) => Err(PyAttributeError::new_err(explain(&denied, access, object, switch, &rules))),
         }
     }
+}
+
+/// What a peer is told that may not reach an attribute, and what the owner can do about it. Whether there is such an
+/// attribute is not told.
+fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, allowed: bool, rules: &Rules<'_>) -> String {
+    let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    let (verb, setting) = match access {
+        Access::Get => ("readable", "allow_getattr"),
+        Access::Set => ("assignable", "allow_setattr"),
+        Access::Delete => ("deletable", "allow_delattr"),
+    };
+    if !allowed {
+        return format!("{denied} of {class}: nothing is {verb} for peers unless its owner sets {setting}");
+    }
+    let prefix = &rules.prefix;
+    let or_public = if rules.public { "" } else { ", or every public one if its owner sets allow_public_attrs" };
+    format!("{denied} of {class}: no attribute of that name is exposed; names that begin with {prefix:?} are{or_public}")
 }
 
 /// Whether the object has the attribute. Its class is asked first, so that no property runs just to find out.

@@ -81,7 +81,7 @@ impl Connection {
     ///
     /// # Errors
     /// As for every operation on a [`Remote`].
-    pub fn raw_request(&self, handler: Handler<'_>, args: Vec<Value>) -> Result<Value> {
+    pub fn raw_request(&self, handler: Handler<'_>, args: &[Value]) -> Result<Value> {
         self.peer.exchange(handler, |world, boxer| boxer.arguments(world, &args.iter().collect::<Vec<_>>()))
     }
 

@@ -27,6 +27,10 @@ use crate::value::{BigInt, Value};
 /// | `HashMap<K, V>`, `BTreeMap<K, V>` | a remote mapping by **fetching its items**: a round trip for each key and more |
 /// | [`Remote`] | an object of the other side |
 /// | `Arc<T>` of an [`Object`], [`List`](crate::List), [`Dict`], [`File`](crate::File) | an object of this side coming home |
+#[diagnostic::on_unimplemented(
+    message = "what a peer passes or returns cannot be converted to `{Self}`",
+    note = "take a `Value` or a `Remote`, or implement `FromValue` for the type"
+)]
 pub trait FromValue: Sized {
     /// Converts.
     ///
@@ -40,6 +44,11 @@ pub trait FromValue: Sized {
 /// `Vec<T>`, arrays and slices become tuples, which cross by value if their items do; for a list that the peer can change,
 /// pass a [`List`](crate::List). The protocol has no maps: a `HashMap` or `BTreeMap` becomes a [`Dict`], which crosses by
 /// reference. Closures become objects through [`function`](crate::function()).
+#[diagnostic::on_unimplemented(
+    message = "a peer cannot be given a `{Self}`",
+    note = "return what has a counterpart in Python, an `Arc` of a type with `#[netref::object]`, or implement \
+            `IntoValue` for the type"
+)]
 pub trait IntoValue {
     /// Converts.
     fn into_value(self) -> Value;

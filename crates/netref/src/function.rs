@@ -44,6 +44,10 @@ pub trait IntoFunction<Signature> {
 }
 
 /// What a closure may return: a value, or a [`Result`] of one.
+#[diagnostic::on_unimplemented(
+    message = "a peer cannot be given a `{Self}`",
+    note = "return a type that is `IntoValue`, or a `Result` of one with an error that converts to `netref::Error`"
+)]
 pub trait IntoOutcome<Kind> {
     /// Converts.
     ///

@@ -21,6 +21,7 @@ mod list;
 mod object;
 mod operation;
 mod peer;
+mod place;
 mod raising;
 mod remote;
 mod repr;
@@ -50,3 +51,14 @@ pub use remote::{Comparison, ExtractAll, Remote};
 pub use server::{Server, serve};
 pub use service::Service;
 pub use value::{BigInt, Value};
+
+/// What the options and tools of this crate take from the protocol.
+pub mod protocol {
+    pub use netref_core::frame::{Compression, FrameError};
+    pub use netref_core::limits::Limits;
+    pub use netref_core::message::{Dialect, Handler};
+    pub use netref_core::policy::Rules;
+    pub use netref_core::refs::IdPack;
+    pub use netref_core::request::Request;
+    pub use netref_core::session::ProtocolError;
+}

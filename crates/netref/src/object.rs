@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::args::Args;
+use crate::convert::IntoValue;
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -211,6 +212,11 @@ impl Object for BoundMethod {
     fn get_attr(&self, name: &str) -> Result<Value> {
         match name {
             "__name__" => Ok(Value::Str(self.name.clone())),
+            "__doc__" => {
+                let class = self.object.class();
+                let method = class.methods.iter().find(|method| method.name == self.name);
+                Ok(method.and_then(|method| method.doc.clone()).into_value())
+            }
             _ => Err(Error::no_attribute("method", name)),
         }
     }

@@ -14,6 +14,7 @@ use netref_core::session::{Counters, ReplyKind};
 use crate::aio::TokioPeer;
 use crate::error::{Error, Exception, Result};
 use crate::object::ObjectRef;
+use crate::place::Place;
 use crate::raising::to_exception;
 use crate::remote::Remote;
 use crate::side::Side;
@@ -48,7 +49,10 @@ impl Peer {
 
     /// Sends a request and waits for its result.
     pub(crate) fn request(&self, request: Request<Value>) -> Result<Value> {
-        self.exchange(request.handler().into(), |world, boxer| request.write(world, boxer))
+        let result = self.exchange(request.handler().into(), |world, boxer| request.write(world, boxer));
+        // Not earlier: the proxies named in it must live until it is sent.
+        drop(request);
+        result
     }
 
     /// Sends a request to any handler, with arguments that need not fit it, and waits for its result.
@@ -86,7 +90,7 @@ impl Peer {
     }
 
     /// Has `callback` called once when the connection ends; at once if it has ended.
-    pub(crate) fn on_end(&self, callback: Box<dyn FnOnce(&Closed) + Send>) {
+    pub(crate) fn on_end(&self, callback: EndCallback) {
         match self {
             Self::Threads(peer) => peer.on_end(callback),
             #[cfg(feature = "tokio")]
@@ -184,7 +188,7 @@ pub(crate) fn read_outcome(world: &Values<'_>, outcome: Result<Inbound<Shared>, 
 /// given to write.
 pub(crate) fn answer(
     world: &Values<'_>,
-    place: &str,
+    place: &Place,
     outcome: Result<Value>,
     mut reply: impl FnMut(ReplyKind, WriteReply<'_>) -> Result<(), StartError<Error>>,
 ) {
@@ -208,6 +212,9 @@ pub(crate) fn answer(
         );
     }
 }
+
+/// What to do when a connection has ended.
+pub(crate) type EndCallback = Box<dyn FnOnce(&Closed) + Send>;
 
 /// Writes the body of a reply.
 pub(crate) type WriteReply<'w> = &'w mut dyn FnMut(&mut Boxer<'_>) -> Result<()>;

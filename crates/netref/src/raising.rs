@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::args::Args;
 use crate::convert::IntoValue;
 use crate::error::{Error, Exception, Result};
 use crate::object::{Class, Object};
+use crate::place::Place;
 use crate::repr::{joined, repr};
 use crate::value::Value;
 
@@ -22,7 +24,7 @@ const REMOTE_VERSION: &str = "6.0.2";
 const REMOTE_TRACEBACK: &str = "\n\n========= Remote Traceback ";
 
 /// The exception that an error becomes on the other side. `place` is what failed, for the traceback.
-pub(crate) fn to_exception(error: Error, place: &str) -> ExceptionData<Value> {
+pub(crate) fn to_exception(error: Error, place: &Place) -> ExceptionData<Value> {
     let mut data = match error {
         Error::Raised(exception) => exception.data,
         Error::Conversion { .. } => message("TypeError", &error),
@@ -33,7 +35,7 @@ pub(crate) fn to_exception(error: Error, place: &str) -> ExceptionData<Value> {
     };
     for item in data.args.iter_mut().chain(data.attributes.iter_mut().map(|(_, value)| value)) {
         if !is_plain(item) {
-            *item = Value::Str(repr(item));
+            *item = Value::Str(text_of(item));
         }
     }
     data.attributes.retain(|(name, _)| name != "_remote_version");
@@ -56,6 +58,11 @@ pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "of an unknown kind".to_owned());
     Error::raise("RuntimeError", format!("panicked: {text}"))
+}
+
+/// An object's `repr`, or less if that panics: there is nobody to tell of an error in reporting an error.
+pub(crate) fn text_of(value: &Value) -> String {
+    catch_unwind(AssertUnwindSafe(|| repr(value))).unwrap_or_else(|_| "<an object without a repr>".to_owned())
 }
 
 /// True if the wire carries the value by value.

@@ -16,6 +16,7 @@ use crate::convert::IntoValue;
 use crate::error::{Error, Exception, Result};
 use crate::object::{BoundMethod, ObjectRef};
 use crate::peer::Peer;
+use crate::place::Place;
 use crate::raising::from_panic;
 use crate::remote::{self, Remote};
 use crate::repr::repr;
@@ -81,7 +82,7 @@ impl Side {
         &self,
         peer: &Peer,
         request: Result<Request<Value>, BadRequest<Error>>,
-    ) -> (String, Result<Value>) {
+    ) -> (Place, Result<Value>) {
         let (place, action) = self.plan(request);
         (place, action.and_then(|action| self.carry_out(peer, action)))
     }
@@ -90,15 +91,15 @@ impl Side {
     pub(crate) fn plan(
         &self,
         request: Result<Request<Value>, BadRequest<Error>>,
-    ) -> (String, Result<Action>) {
+    ) -> (Place, Result<Action>) {
+        let mut place = Place::Words("request");
         let request = match request {
             Ok(request) => request,
-            Err(BadRequest::World(error)) => return ("arguments".to_owned(), Err(error)),
-            Err(error) => return ("request".to_owned(), Err(Error::raise("TypeError", error.to_string()))),
+            Err(BadRequest::World(error)) => return (Place::Words("arguments"), Err(error)),
+            Err(error) => return (place, Err(Error::raise("TypeError", error.to_string()))),
         };
-        let mut place = String::new();
         let action = caught(|| {
-            place = describe(&request);
+            place = Place::of(&request);
             self.resolve(request)
         });
         (place, action)
@@ -206,9 +207,12 @@ impl Side {
         let (object, name) = self.access(Access::Get, object, name)?;
         if object.class().has(&name) {
             let method = BoundMethod { object: object.clone(), name };
-            Ok(Value::Object(Arc::new(method)))
-        } else {
-            object.get_attr(&name)
+            return Ok(Value::Object(Arc::new(method)));
+        }
+        match object.get_attr(&name) {
+            // Every Python object has one, and Python's tools count on it.
+            Err(Error::Raised(error)) if name == "__doc__" && error.is("AttributeError") => Ok(Value::None),
+            outcome => outcome,
         }
     }
 
@@ -361,16 +365,4 @@ fn inspect(peer: &Peer, pack: &IdPack) -> Result<Value> {
     let object = peer.lent_object(pack).ok_or_else(unknown)?;
     let methods = object.inspect()?.into_iter().map(|method| (method.name, method.doc));
     Ok(methods.collect::<Vec<_>>().into_value())
-}
-
-/// What a traceback says was running.
-fn describe(request: &Request<Value>) -> String {
-    match request {
-        Request::CallAttr { object, name: Value::Str(name), .. } => format!("{}.{name}", object.type_name()),
-        Request::GetAttr { object, name: Value::Str(name) } => {
-            format!("getattr {}.{name}", object.type_name())
-        }
-        Request::Call { object, .. } => repr(object),
-        other => Request::<Value>::describe(other.handler()).to_owned(),
-    }
 }

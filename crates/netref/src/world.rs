@@ -15,11 +15,11 @@ use crate::value::{BigInt, Value};
 
 /// What the tables of a connection keep.
 #[derive(Clone, Debug)]
-pub enum Shared {
+pub(crate) enum Shared {
     /// An object that the peer refers to.
     Object(ObjectRef),
-    /// A class that it has learnt.
-    Class(Arc<Class>),
+    /// A class that it has learnt, kept so that its identity cannot come to mean another.
+    Class(#[expect(dead_code, reason = "only kept alive")] Arc<Class>),
 }
 
 /// The values of one connection.

@@ -7,7 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use netref::threads::Closed;
-use netref::{Args, Class, Connection, Error, IntoValue, Object, Result, Server, Service, Value, connect};
+use netref::{
+    Args, Class, Connection, Error, Exception, IntoValue, Object, Remote, Result, Server, Service, Value,
+    connect,
+};
 use netref_core::message::Handler;
 use netref_core::request::handlers;
 
@@ -48,7 +51,7 @@ fn connected_to<S: Service>(service: impl Fn() -> S + Send + Sync + 'static) -> 
 }
 
 /// The name and arguments of the exception that a request to `handler` ends with.
-fn refusal(connection: &Connection, handler: Handler<'_>, args: Vec<Value>) -> (String, Vec<Value>) {
+fn refusal(connection: &Connection, handler: Handler<'_>, args: &[Value]) -> (String, Vec<Value>) {
     let error = connection.raw_request(handler, args).unwrap_err();
     let exception = error.exception().unwrap();
     (exception.class(), exception.args().to_vec())
@@ -59,7 +62,7 @@ fn refusal(connection: &Connection, handler: Handler<'_>, args: Vec<Value>) -> (
 fn a_release_sent_by_hand_is_answered() {
     let connection = connected_to(|| Factory);
     let thing = connection.root().unwrap().call_method("make", ()).unwrap();
-    let released = connection.raw_request(handlers::DEL.into(), vec![thing.clone(), 1.into_value()]);
+    let released = connection.raw_request(handlers::DEL.into(), &[thing.clone(), 1.into_value()]);
     assert_eq!(released.unwrap(), Value::None);
     // The proxy gives back what is gone already, and nobody minds.
     drop(thing);
@@ -75,7 +78,7 @@ fn a_reference_of_another_name_names_nothing() {
     let pack = root.id_pack();
     let inspect = |name: &str| {
         let pack = (name, pack.class, pack.instance).into_value();
-        connection.raw_request(handlers::INSPECT.into(), vec![pack])
+        connection.raw_request(handlers::INSPECT.into(), &[pack])
     };
     assert!(inspect("tests.Factory").is_ok());
     assert!(inspect("tests.Elsewhere").unwrap_err().exception().unwrap().is("KeyError"));
@@ -86,10 +89,10 @@ fn a_reference_of_another_name_names_nothing() {
 #[test]
 fn unknown_requests_are_key_errors() {
     let connection = connected_to(|| Factory);
-    let unknown = refusal(&connection, Handler::Number(99), Vec::new());
+    let unknown = refusal(&connection, Handler::Number(99), &[]);
     assert_eq!(unknown, ("KeyError".to_owned(), vec![Value::Int(99)]));
     for _ in 0..50 {
-        assert_eq!(refusal(&connection, Handler::Name("ping"), Vec::new()).0, "KeyError");
+        assert_eq!(refusal(&connection, Handler::Name("ping"), &[]).0, "KeyError");
     }
     connection.ping().unwrap();
 }
@@ -125,3 +128,46 @@ fn a_connection_that_ends_at_once_is_reported() {
     assert!(connection.root().is_err());
     assert!(ends.recv_timeout(Duration::from_secs(5)).is_ok());
 }
+
+/// Every call of a bound method asked for the `repr` of its object, in case there was a traceback to write: the whole text
+/// of a long list, each time.
+#[test]
+fn a_call_asks_for_no_repr() {
+    let connection = connected_to(|| Reprless);
+    let method: Remote = connection.root().unwrap().get_attr("work").unwrap().extract().unwrap();
+    assert_eq!(method.call((1,)).unwrap(), Value::None);
+    let error = method.call(()).unwrap_err();
+    let exception = error.exception().unwrap();
+    assert!(exception.is("TypeError"));
+    assert!(exception.traceback().contains("tests.Reprless.work"), "{error:?}");
+}
+
+/// An exception with an argument whose `repr` panicked took the thread that answered with it, and the call never ended.
+#[test]
+fn an_exception_arrives_although_its_argument_has_no_repr() {
+    let connection = connected_to(|| Reprless);
+    let error = connection.root().unwrap().call_method("fail", ()).unwrap_err();
+    assert!(error.exception().unwrap().is("ValueError"), "{error:?}");
+    connection.ping().unwrap();
+}
+
+struct Reprless;
+
+impl Object for Reprless {
+    fn class(&self) -> Arc<Class> {
+        Class::new("tests.Reprless").methods(&["work", "fail"]).into()
+    }
+
+    fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
+        match name {
+            "fail" => Err(Exception::new("ValueError").with_arg(Arc::new(Self)).into()),
+            _ => args.required::<Value>("input").map(|_| Value::None),
+        }
+    }
+
+    fn repr(&self) -> String {
+        panic!("nobody may ask")
+    }
+}
+
+impl Service for Reprless {}

@@ -58,8 +58,8 @@ fn on_connection(connection: &Connection, operation: &str, args: &mut Args) -> R
             }
         }
         _ => match args.required("number")? {
-            Value::Int(number) => connection.raw_request(Handler::Number(number), args.rest()),
-            Value::Str(name) => connection.raw_request(Handler::Name(&name), args.rest()),
+            Value::Int(number) => connection.raw_request(Handler::Number(number), &args.rest()),
+            Value::Str(name) => connection.raw_request(Handler::Name(&name), &args.rest()),
             other => Err(type_error(format!("no handler: {}", other.repr()))),
         },
     }

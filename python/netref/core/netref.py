@@ -9,7 +9,7 @@ import types
 
 from netref._netref import BaseNetref, call, call_method
 from netref.core import consts
-from netref.lib import get_id_pack, get_methods
+from netref.lib import get_id_pack, get_methods, methods_of_instances
 
 #: Attributes that no proxy has: on the strength of them numpy would read memory of this process.
 DELETED_ATTRS = frozenset(["__array_struct__", "__array_interface__"])
@@ -195,6 +195,7 @@ for _builtin in _builtin_types:
     _id_pack = get_id_pack(_builtin)
     _normalized_builtin_types[_id_pack[0]] = _builtin
 for _builtin in _builtin_types:
+    # Of its instances, that is: what a class can do, such as being called, they cannot.
     _id_pack = get_id_pack(_builtin)
-    builtin_classes_cache[_id_pack[0]] = class_factory(_id_pack, get_methods(LOCAL_ATTRS, _builtin))
+    builtin_classes_cache[_id_pack[0]] = class_factory(_id_pack, methods_of_instances(LOCAL_ATTRS, _builtin))
 del _builtin, _id_pack

@@ -1,6 +1,7 @@
 """Connections."""
 
 import itertools
+import logging
 import os
 
 from netref import _netref
@@ -205,7 +206,11 @@ class Connection(_netref.Connection):
         root, self._local_root, self._remote_root = self._local_root, None, None
         if root is not None:
             self._channel.close()
-            root.on_disconnect(self)
+            try:
+                root.on_disconnect(self)
+            except Exception:
+                logger = self._config["logger"] or logging.getLogger("rpyc")
+                logger.exception("on_disconnect of %s failed", type(root).__qualname__)
 
 
 def _seconds(timeout):

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 
+from netref.core import vinegar
 from netref.core.protocol import Connection
 from netref.lib import hybridmethod
 
@@ -113,10 +114,10 @@ class Slave:
         return eval(text, self.namespace)
 
     def getmodule(self, name):
-        """Imports a module."""
+        """Imports a module. Modules of RPyC are answered with those that are here in their place."""
         if type(name) is tuple:
             name = ".".join(name)
-        return importlib.import_module(name)
+        return importlib.import_module(vinegar.own_name(name))
 
     def getconn(self):
         """This side's connection."""

@@ -101,13 +101,14 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
 
 def _find_class(module_name, class_name, may_import, may_instantiate):
     """The exception class of that name, if it is allowed to be used and is there."""
-    if may_import and module_name not in sys.modules:
+    own_module = own_name(module_name)
+    if may_import and own_module not in sys.modules:
         try:
-            importlib.import_module(module_name)
+            importlib.import_module(own_module)
         except Exception:
             return None
     if may_instantiate:
-        module = sys.modules.get(_own_name(module_name))
+        module = sys.modules.get(own_module)
     elif module_name == builtins.__name__:
         module = builtins
     else:
@@ -116,7 +117,7 @@ def _find_class(module_name, class_name, may_import, may_instantiate):
     return cls if isinstance(cls, type) and issubclass(cls, BaseException) else None
 
 
-def _own_name(module_name):
+def own_name(module_name):
     """The name that a module of RPyC has here: peers know this package by the name of stock's."""
     if module_name == "rpyc" or module_name.startswith("rpyc."):
         return "netref" + module_name[len("rpyc"):]

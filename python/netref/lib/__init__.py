@@ -160,9 +160,18 @@ def get_methods(obj_attrs, obj):
     :param obj_attrs: names to leave out
     :returns: pairs (name, docstring)
     """
-    classes = list(type(obj).__mro__)
+    classes = type(obj).__mro__
     if isinstance(obj, type):
-        classes = list(obj.__mro__) + classes
+        classes = obj.__mro__ + classes
+    return _methods(obj_attrs, classes)
+
+
+def methods_of_instances(obj_attrs, cls):
+    """The methods of the instances of a class, as :func:`get_methods` returns them for each."""
+    return _methods(obj_attrs, cls.__mro__)
+
+
+def _methods(obj_attrs, classes):
     attributes = {}
     for cls in reversed(classes):
         attributes.update(cls.__dict__)

@@ -8,14 +8,13 @@ from netref.core.protocol import DEFAULT_CONFIG
 
 def service(cls):
     """Opens what is marked with :func:`exposed` in ``cls`` to peers. Classes inside are looked through too."""
-    for name, member in inspect.getmembers(cls):
-        prefix = getattr(member, "__exposed__", None)
+    # As they stand in the class body, so that static and class methods and properties stay what they are.
+    for name, member in inspect.getmembers_static(cls):
+        prefix = getattr(_bearer_of_mark(member), "__exposed__", None)
         if not isinstance(prefix, str) or inspect.iscode(member):
             continue
         if inspect.isclass(member):
             member = service(member)
-        # As it stands in the class body, so that static and class methods stay what they are.
-        member = inspect.getattr_static(cls, name, member)
         setattr(cls, prefix + name, member)
     return cls
 
@@ -33,5 +32,13 @@ def exposed(arg):
 
 
 def _mark(prefix, member):
-    member.__exposed__ = prefix
+    _bearer_of_mark(member).__exposed__ = prefix
     return member
+
+
+def _bearer_of_mark(member):
+    """The function inside a property, which has no room for a mark itself, or a static or class method, so that the order of
+    decorators makes no difference; anything else bears its own mark."""
+    if isinstance(member, property):
+        return member.fget
+    return getattr(member, "__func__", member)

@@ -191,12 +191,7 @@ impl Connection {
     }
 
     /// Starts a connection over a connected stream.
-    pub(super) fn start(
-        options: &Options,
-        service: Option<ObjectRef>,
-        stream: Stream,
-        role: Role,
-    ) -> Self {
+    pub(super) fn start(options: &Options, service: Option<ObjectRef>, stream: Stream, role: Role) -> Self {
         let session = session::Options {
             limits: options.limits.clone(),
             dialect: options.dialect(role == Role::Initiator),
@@ -229,7 +224,8 @@ pub(super) enum Role {
     Initiator,
     /// Follows.
     Acceptor,
-    /// Follows, and carries out requests only once it is [told to](Connection::open), or calls the peer itself.
+    /// Follows, and carries out requests only once it is [told to](Connection::open), but for those that are part of a
+    /// call of its own.
     Server,
 }
 

@@ -106,8 +106,6 @@ impl Driver {
         if let Some(closed) = self.closed() {
             return Err(StartError::Closed(closed));
         }
-        // Requests of the peer from now on may be part of this call.
-        self.open();
         let message = self.session().start_request(handler, running::request_of(self.address()));
         let frame = self.write_message(message, write)?;
         let (token, outcome) = oneshot::channel();
@@ -183,6 +181,12 @@ impl Driver {
         }
     }
 
+    /// Whether a request may be part of a call of ours, which waits for it. Stock peers do not say.
+    pub(super) fn is_part_of_call(&self, request: &Inbound<Shared>) -> bool {
+        let session = self.session();
+        request.parent().is_some() || (!session.features().chain && session.awaits_reply())
+    }
+
     /// Drops objects of ours that the peer let go of, where their destructors may block.
     pub(super) fn discard(&self, garbage: Vec<Shared>) {
         if !garbage.is_empty() {
@@ -205,7 +209,7 @@ impl Driver {
     pub(super) async fn wait_closed(&self) -> Closed {
         let mut closed = self.closed.subscribe();
         match closed.wait_for(Option::is_some).await {
-            Ok(closed) => closed.clone().unwrap_or_else(|| unknown_end()),
+            Ok(closed) => closed.clone().unwrap_or_else(unknown_end),
             // The sender is a field of `self`.
             Err(_) => unknown_end(),
         }

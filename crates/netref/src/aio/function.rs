@@ -50,7 +50,7 @@ macro_rules! closures {
             $($name: FromValue,)*
         {
             fn into_async_function(self) -> ObjectRef {
-                AsyncFunction::new(move |args: &mut Args| {
+                let start = move |args: &mut Args| -> Result<MethodFuture> {
                     $(
                         #[expect(non_snake_case, reason = "each type parameter names its argument too")]
                         let $name: $name = args.required($label)?;
@@ -58,7 +58,8 @@ macro_rules! closures {
                     args.finish()?;
                     let future = self($($name),*);
                     Ok(Box::pin(async move { future.await.into_outcome() }))
-                })
+                };
+                Arc::new(AsyncFunction { start: Box::new(start), runtime: Handle::try_current().ok() })
             }
         }
     };
@@ -73,15 +74,13 @@ closures!(A: "1", B: "2", C: "3", D: "4", E: "5");
 closures!(A: "1", B: "2", C: "3", D: "4", E: "5", G: "6");
 
 struct AsyncFunction {
-    start: Box<dyn Fn(&mut Args) -> Result<MethodFuture> + Send + Sync>,
+    start: Box<Start>,
     runtime: Option<Handle>,
 }
 
-impl AsyncFunction {
-    fn new(start: impl Fn(&mut Args) -> Result<MethodFuture> + Send + Sync + 'static) -> ObjectRef {
-        Arc::new(Self { start: Box::new(start), runtime: Handle::try_current().ok() })
-    }
+type Start = dyn Fn(&mut Args) -> Result<MethodFuture> + Send + Sync;
 
+impl AsyncFunction {
     fn call(&self, mut args: Args) -> MethodFuture {
         (self.start)(&mut args).unwrap_or_else(|error| Box::pin(ready(Err(error))))
     }

@@ -1,6 +1,6 @@
 //! Requests of the peer: asynchronous methods run as tasks, the others on threads that may block.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use super::Remote;
 use super::blocking::{block_on, permitted};
 use super::driver::Driver;
 use super::peer::TokioPeer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::object::{MethodFuture, ObjectRef};
 use crate::peer::{Peer, answer};
+use crate::place::Place;
 use crate::raising::from_panic;
 use crate::running::RunningRequest;
 use crate::side::Action;
@@ -32,36 +33,48 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>) {
     drop(message);
     let (place, action) = driver.side.plan(request);
     let reply = Reply { driver: driver.clone(), peer, seq, place };
-    let action = match action.map(as_future) {
-        Ok(Ok(future)) => {
+    match Work::of(action) {
+        Work::Task(future) => {
             let running = Running { connection: driver.address(), seq, future };
-            return begin(&driver, async move { reply.send(running.await).await });
+            begin(&driver, async move { reply.send(running.await).await });
         }
-        Ok(Err(action)) => action,
-        Err(error) => return begin(&driver, async move { reply.send(Err(error)).await }),
-    };
-    driver.runtime.spawn_blocking(permitted(move || {
-        let _running = RunningRequest::enter(reply.driver.address(), seq);
-        let outcome = reply.driver.side.carry_out(&reply.peer, action);
-        block_on(reply.send(outcome));
-    }));
+        Work::Blocking(action) => {
+            driver.runtime.spawn_blocking(permitted(move || {
+                let _running = RunningRequest::enter(reply.driver.address(), seq);
+                let outcome = reply.driver.side.carry_out(&reply.peer, action);
+                block_on(reply.send(outcome));
+            }));
+        }
+    }
 }
 
-/// What an action does as a future, if it is asynchronous.
-fn as_future(action: Action) -> Result<MethodFuture, Action> {
-    match action {
-        Action::Call { object, name, args } => {
-            let start = AssertUnwindSafe(|| ObjectRef::clone(&object).start_method(&name, args));
-            match catch_unwind(start) {
-                Ok(Ok(future)) => Ok(future),
-                Ok(Err(args)) => Err(Action::Call { object, name, args }),
-                Err(panic) => Ok(Box::pin(std::future::ready(Err(from_panic(&*panic))))),
+/// How a request is carried out.
+enum Work {
+    Task(MethodFuture),
+    Blocking(Action),
+}
+
+impl Work {
+    fn of(action: Result<Action>) -> Self {
+        match action {
+            Ok(Action::Call { object, name, args }) => {
+                let start = AssertUnwindSafe(|| ObjectRef::clone(&object).start_method(&name, args));
+                match catch_unwind(start) {
+                    Ok(Ok(future)) => Self::Task(future),
+                    Ok(Err(args)) => Self::Blocking(Action::Call { object, name, args }),
+                    Err(panic) => Self::failed(from_panic(&*panic)),
+                }
             }
+            Ok(Action::Relay { remote, request }) => {
+                Self::Task(Box::pin(async move { Remote::from(remote).request(request).await }))
+            }
+            Ok(action) => Self::Blocking(action),
+            Err(error) => Self::failed(error),
         }
-        Action::Relay { remote, request } => {
-            Ok(Box::pin(async move { Remote::from(remote).request(request).await }))
-        }
-        action => Err(action),
+    }
+
+    fn failed(error: Error) -> Self {
+        Self::Task(Box::pin(ready(Err(error))))
     }
 }
 
@@ -97,7 +110,7 @@ struct Reply {
     driver: Arc<Driver>,
     peer: Peer,
     seq: Seq,
-    place: String,
+    place: Place,
 }
 
 impl Reply {

@@ -12,7 +12,7 @@ use netref_core::request::Request;
 use super::blocking::{block_on, block_on_until, may_block, permitted};
 use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
-use crate::peer::{Peer, read_outcome};
+use crate::peer::{EndCallback, Peer, read_outcome};
 use crate::side::Side;
 use crate::threads::Closed;
 use crate::value::Value;
@@ -129,7 +129,7 @@ impl TokioPeer {
         block_on(self.driver().wait_closed());
     }
 
-    pub(crate) fn on_end(&self, callback: Box<dyn FnOnce(&Closed) + Send>) {
+    pub(crate) fn on_end(&self, callback: EndCallback) {
         let driver = self.driver().clone();
         self.driver().runtime.spawn(async move {
             let closed = pin!(driver.wait_closed()).await;

@@ -49,7 +49,7 @@ pub async fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync 
 ///
 /// Services are those of the blocking API: [`Service::connected`] and [`Service::disconnected`] run where they may block,
 /// and `connected` gets a connection whose blocking operations it may use. Requests of a client wait until `connected` has
-/// returned, or calls the client itself.
+/// returned, except for those that are part of a call which it makes.
 ///
 /// ```no_run
 /// # use netref::{Class, Object, Args, Value, Service};

@@ -156,11 +156,27 @@ async fn start_requests(
     owner: Weak<Owner>,
     mut queue: mpsc::UnboundedReceiver<Inbound<Shared>>,
 ) {
-    end.driver.wait_open().await;
-    while let Some(message) = queue.recv().await {
+    let driver = &end.driver;
+    let start = |message| {
         // Without an owner nobody on this side holds the connection any more, and it is being closed.
-        let Some(owner) = owner.upgrade() else { return };
-        handling::start(TokioPeer(owner), message);
+        if let Some(owner) = owner.upgrade() {
+            handling::start(TokioPeer(owner), message);
+        }
+    };
+    let mut early = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = driver.wait_open() => break,
+            Some(message) = queue.recv() => {
+                if driver.is_part_of_call(&message) { start(message) } else { early.push(message) }
+            }
+        }
     }
-    // The reader is gone, and has ended the connection.
+    early.into_iter().for_each(start);
+    while let Some(message) = queue.recv().await {
+        start(message);
+    }
+    // The reader is gone, and is about to say why.
+    driver.wait_closed().await;
 }

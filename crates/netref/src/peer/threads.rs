@@ -10,7 +10,7 @@ use netref_core::request::Request;
 use netref_core::session::Session;
 
 use crate::error::{Error, Result};
-use crate::peer::{Peer, answer, read_outcome};
+use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
 use crate::threads::{Call, Closed, Host, Link, WaitError};
 use crate::value::Value;
@@ -39,7 +39,7 @@ impl Drop for Owner {
 pub(crate) struct RustHost {
     side: Side,
     owner: OnceLock<Weak<Owner>>,
-    on_end: Mutex<Option<Box<dyn FnOnce(&Closed) + Send>>>,
+    on_end: Mutex<Option<EndCallback>>,
 }
 
 impl RustHost {
@@ -64,7 +64,7 @@ impl ThreadsPeer {
         self.0.link.session()
     }
 
-    pub(super) fn on_end(&self, callback: Box<dyn FnOnce(&Closed) + Send>) {
+    pub(super) fn on_end(&self, callback: EndCallback) {
         let host = self.0.link.host();
         *host.on_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
         if let Some(closed) = self.closed() {

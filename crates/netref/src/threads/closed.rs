@@ -68,6 +68,9 @@ impl fmt::Display for Closed {
                  (set `wire` to \"v5\" for RPyC 5 and older)",
             )?;
         }
+        if self.heard_nothing && matches!(*self.reason, EndReason::Protocol(ProtocolError::Frame(_))) {
+            f.write_str("; check that an RPyC server, and nothing else, listens at this address")?;
+        }
         Ok(())
     }
 }

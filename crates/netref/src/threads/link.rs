@@ -48,7 +48,9 @@ pub struct Link<H: Host> {
     pub(super) limits: Arc<Limits>,
     pub(super) dispatch: Dispatch,
     session: Mutex<LinkSession<H>>,
-    releases: Arc<Releases>,
+    pub(super) releases: Arc<Releases>,
+    /// True if there may be something to write: messages in the session, or unsent bytes.
+    pub(super) unsettled: AtomicBool,
     pub(super) deframer: Mutex<Deframer>,
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
@@ -72,6 +74,7 @@ impl<H: Host> Link<H> {
             limits: session.limits().clone(),
             dispatch,
             releases: session.releases().clone(),
+            unsettled: AtomicBool::new(false),
             session: Mutex::new(session),
             deframer: Mutex::default(),
             unsent: Mutex::default(),
@@ -105,6 +108,10 @@ impl<H: Host> Link<H> {
         self.closed.get().cloned()
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
     /// That the connection belongs to the parent of this process, if it does.
     pub(super) fn forked(&self) -> Option<Closed> {
         (std::process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
@@ -125,7 +132,7 @@ impl<H: Host> Link<H> {
     /// Gives back `count` references to a peer's object. Never blocks, and is safe in any destructor.
     pub fn release(self: &Arc<Self>, pack: IdPack, count: u64) {
         self.releases.push(pack, count);
-        if self.closed.get().is_none() {
+        if !self.is_closed() {
             self.attend();
         }
     }
@@ -205,7 +212,7 @@ impl<H: Host> Link<H> {
 
 impl<H: Host> Watched for Link<H> {
     fn tick(self: Arc<Self>) -> bool {
-        if self.closed().is_some() {
+        if self.is_closed() {
             return false;
         }
         // First of all: whoever gives up the turn from now on asks to be watched again.

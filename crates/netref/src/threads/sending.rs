@@ -1,7 +1,8 @@
 //! Writing messages and getting them onto the wire.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use netref_core::boxing::Boxer;
@@ -84,6 +85,7 @@ impl<H: Host> Link<H> {
         if sent.is_err() {
             return Err(StartError::Closed(self.closed_or_unknown()));
         }
+        self.unsettled.store(true, Ordering::Release);
         self.transmit(deadline).map_err(|Interrupted| StartError::Interrupted)?;
         Ok(call)
     }
@@ -102,6 +104,7 @@ impl<H: Host> Link<H> {
         let message = self.session().start_reply(seq, kind);
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
+        self.unsettled.store(true, Ordering::Release);
         self.transmit(None).map_err(|Interrupted| StartError::Interrupted)
     }
 
@@ -154,33 +157,29 @@ impl<H: Host> Link<H> {
 
     /// Writes what the transport takes without waiting.
     pub(super) fn flush(&self) -> Flush {
-        loop {
+        while self.has_unsent() {
             let Ok(mut unsent) = self.unsent.try_lock() else {
-                // The thread that writes looks at the queue again after it lets go.
+                // The thread that writes looks again after it lets go.
                 return Flush::Done;
             };
-            if let Err(error) = self.write_out(&mut unsent) {
-                drop(unsent);
-                let queued = self.session().queued();
-                return match error.kind() {
-                    io::ErrorKind::WouldBlock if queued <= MAX_QUEUED => Flush::Full,
-                    io::ErrorKind::WouldBlock => {
-                        Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED })
-                    }
-                    _ => Flush::Failed(EndReason::Transport(error)),
-                };
-            }
+            // Before looking: what is queued from now on makes for another round.
+            self.unsettled.store(false, Ordering::Release);
+            let Err(error) = self.write_out(&mut unsent) else { continue };
+            self.unsettled.store(true, Ordering::Release);
             drop(unsent);
-            if !self.session().has_output() {
-                return Flush::Done;
-            }
+            let queued = self.session().queued();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock if queued <= MAX_QUEUED => Flush::Full,
+                io::ErrorKind::WouldBlock => Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED }),
+                _ => Flush::Failed(EndReason::Transport(error)),
+            };
         }
+        Flush::Done
     }
 
-    /// True if bytes wait for room in the transport.
+    /// True if there may be something to write.
     pub(super) fn has_unsent(&self) -> bool {
-        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
-        unsent.written < unsent.bytes.len() || self.session().has_output()
+        self.unsettled.load(Ordering::Acquire) || (!self.releases.is_empty() && !self.is_closed())
     }
 
     fn write_out(&self, unsent: &mut Unsent) -> io::Result<()> {

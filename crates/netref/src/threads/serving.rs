@@ -1,6 +1,7 @@
 //! Waiting: reading while it is this thread's turn, running requests, parking otherwise.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -189,14 +190,20 @@ impl<H: Host> Link<H> {
         let mut deframer = self.deframer.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             loop {
-                // What has arrived is worked off first, even if this thread has all it wants: nobody else may look for
-                // a while.
-                let awaits_reply = self.session().awaits_reply();
+                let awaits_reply = match goal {
+                    Goal::Call(call) if !call.is_serving() => true,
+                    _ => self.session().awaits_reply(),
+                };
                 match deframer.next_payload(&self.limits, awaits_reply) {
                     Ok(Some(payload)) => {
                         *worked = true;
                         if let Some(pause) = self.accept(goal, payload) {
                             return pause;
+                        }
+                        // What has arrived is worked off even if this thread has all it wants: nobody else may look for
+                        // a while. Usually that is nothing.
+                        if !deframer.is_mid_frame() && !self.has_unsent() && self.is_reached(goal, *worked) {
+                            return Pause::Return;
                         }
                     }
                     Ok(None) => break,
@@ -208,13 +215,7 @@ impl<H: Host> Link<H> {
                 Flush::Full => true,
                 Flush::Failed(reason) => return Pause::End(reason),
             };
-            let is_reached = match goal {
-                Goal::Call(call) => call.is_completed(),
-                Goal::One => *worked,
-                Goal::Output => !self.has_unsent(),
-                Goal::Background => self.turn.has_followers(),
-            };
-            if is_reached || self.closed().is_some() {
+            if self.is_reached(goal, *worked) || self.is_closed() {
                 return Pause::Return;
             }
             let space = deframer.space();
@@ -241,11 +242,24 @@ impl<H: Host> Link<H> {
         }
     }
 
+    fn is_reached(&self, goal: &Goal<'_, H::Shared>, worked: bool) -> bool {
+        match goal {
+            Goal::Call(call) => call.is_completed(),
+            Goal::One => worked,
+            Goal::Output => !self.has_unsent(),
+            Goal::Background => self.turn.has_followers(),
+        }
+    }
+
     /// Works on one message of the peer. Returns what the turn must be given up for, if anything.
     fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Vec<u8>) -> Option<Pause<H::Shared>> {
         let (event, garbage) = {
             let mut session = self.session();
-            (session.accept(payload), session.take_garbage())
+            let event = session.accept(payload);
+            if session.queued() > 0 {
+                self.unsettled.store(true, Ordering::Release);
+            }
+            (event, session.take_garbage())
         };
         let pause = match event {
             Ok(Event::Request(request)) => self.place(goal, request),

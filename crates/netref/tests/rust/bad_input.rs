@@ -4,19 +4,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use netref::threads::EndReason;
+use netref::protocol::{Dialect, FrameError, ProtocolError};
+use netref::threads::{Closed, EndReason};
 use netref::{Args, Error, Options, Value, Wire};
 
 use crate::lab::{both_ends, raised, serve_lab};
 use crate::stock::{Stock, stock5, stock6};
 
-fn end_reason<T: std::fmt::Debug>(outcome: netref::Result<T>) -> (String, String) {
+/// Why the connection that was used has ended.
+fn ended<T: std::fmt::Debug>(outcome: netref::Result<T>) -> Closed {
     match outcome {
-        Err(Error::Closed(closed)) => {
-            let variant = format!("{:?}", closed.reason());
-            let variant = variant.split(['(', ' ']).next().unwrap_or_default().to_owned();
-            (variant, closed.to_string())
-        }
+        Err(Error::Closed(closed)) => closed,
         other => panic!("expected the connection to end, got {other:?}"),
     }
 }
@@ -62,18 +60,20 @@ fn not_a_url() {
 #[test]
 fn a_peer_that_speaks_http() {
     let url = answering(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-    let (variant, message) = end_reason(netref::connect(&url).unwrap().root());
-    assert_eq!(variant, "Protocol");
-    assert!(message.contains("HTTP"), "{message}");
+    let closed = ended(netref::connect(&url).unwrap().root());
+    let expected =
+        matches!(closed.reason(), EndReason::Protocol(ProtocolError::Frame(FrameError::NotRpyc(_))));
+    assert!(expected, "{closed:?}");
+    assert!(closed.to_string().contains("check that an RPyC server"), "{closed}");
 }
 
 #[test]
 fn a_peer_that_hangs_up() {
     let url = answering(b"");
-    let (variant, message) = end_reason(netref::connect(&url).unwrap().root());
+    let closed = ended(netref::connect(&url).unwrap().root());
     // Whether the end of the stream or a reset comes first is the system's business.
-    assert!(["EndOfStream", "Transport"].contains(&variant.as_str()), "{variant}");
-    assert!(message.contains("wire"), "{message}");
+    assert!(matches!(closed.reason(), EndReason::EndOfStream | EndReason::Transport(_)), "{closed:?}");
+    assert!(closed.to_string().contains("`wire`"), "{closed}");
 }
 
 #[test]
@@ -92,18 +92,19 @@ fn a_client_that_speaks_http_is_no_harm() {
 #[test]
 fn a_v5_client_of_a_v6_server() {
     let server = Stock::serve(&stock6());
-    let outcome = Options::new().wire(Wire::V5).connect(&server.url()).unwrap().root();
-    let (variant, message) = end_reason(outcome);
-    assert_eq!(variant, "Protocol", "{message}");
-    assert!(message.contains("v6"), "{message}");
+    let closed = ended(Options::new().wire(Wire::V5).connect(&server.url()).unwrap().root());
+    let expected =
+        matches!(closed.reason(), EndReason::Protocol(ProtocolError::WrongDialect { peer: Dialect::V6 }));
+    assert!(expected, "{closed:?}");
 }
 
 #[test]
 fn a_v6_client_of_a_v5_server() {
     let server = Stock::serve(&stock5());
-    let (variant, message) = end_reason(netref::connect(&server.url()).unwrap().root());
-    assert_eq!(variant, "Protocol", "{message}");
-    assert!(message.contains("v5"), "{message}");
+    let closed = ended(netref::connect(&server.url()).unwrap().root());
+    let expected =
+        matches!(closed.reason(), EndReason::Protocol(ProtocolError::WrongDialect { peer: Dialect::V5 }));
+    assert!(expected, "{closed:?}");
 }
 
 #[test]
@@ -118,8 +119,8 @@ fn a_peer_that_is_closed_in_the_middle_of_a_call() {
     let (conn, server) = both_ends();
     let closes = netref::function(move || server.close());
     let outcome = conn.root().unwrap().call_method("call", (closes,));
-    assert_eq!(end_reason(outcome).0, "ClosedByPeer");
-    assert_eq!(end_reason(conn.ping()).0, "ClosedByPeer");
+    assert!(matches!(ended(outcome).reason(), EndReason::ClosedByPeer));
+    assert!(matches!(ended(conn.ping()).reason(), EndReason::ClosedByPeer));
 }
 
 #[test]

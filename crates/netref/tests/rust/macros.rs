@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use netref::{Args, Connection, IntoValue, Object, Server, Service, Value};
 
@@ -59,6 +60,11 @@ impl Counter {
         self.count.store(value, Ordering::Relaxed);
     }
 
+    async fn later(&self, text: &str) -> netref::Result<String> {
+        std::future::ready(()).await;
+        Ok(format!("{text}, later"))
+    }
+
     #[cfg(any())]
     fn absent(&self) {}
 
@@ -100,6 +106,22 @@ fn an_object_is_what_its_block_says() {
     assert_eq!(raised(value.call_method("absent", ())), "AttributeError");
     assert_eq!(raised(value.set_attr("count", 1)), "AttributeError");
     assert_eq!(raised(value.set_attr("value", "x")), "TypeError");
+}
+
+#[test]
+fn asynchronous_methods_are_started() {
+    let counter = Arc::new(Counter::new());
+    let poll = |args: Args| {
+        let mut future = counter.clone().start_method("later", args).unwrap();
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("there is nothing to wait for"),
+        }
+    };
+    assert_eq!(poll(Args::new(("now",))).unwrap(), "now, later".into_value());
+    assert_eq!(raised(poll(Args::default())), "TypeError");
+    assert!(counter.clone().start_method("step", Args::new((1,))).is_err_and(|args| args == Args::new((1,))));
+    assert_eq!(raised(counter.call_method("later", Args::new(("now",)))), "RuntimeError");
 }
 
 #[derive(Default)]

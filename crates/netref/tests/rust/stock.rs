@@ -36,6 +36,7 @@ class Service(rpyc.Service):
         {}["missing"]
 
 server = ThreadedServer(Service(), hostname="127.0.0.1", port=0, protocol_config={"allow_public_attrs": True})
+server._listen()
 print(server.port, flush=True)
 server.start()
 "#;
@@ -226,7 +227,7 @@ import sys
 import rpyc
 root = rpyc.connect("127.0.0.1", int(sys.argv[1])).root
 assert root.add(40, b=2) == 42 and root.gain == 0
-assert "Returns what it is given." in root.echo.__doc__ if root.echo.__doc__ else True
+assert root.echo.__doc__ == "Returns what it is given." and root.add.__doc__ is None and root.__doc__ is None
 for attempt, kind, text in [
     (lambda: root.raise_("ValueError", "loud"), AttributeError, "raise_"),
     (lambda: getattr(root, "raise")("ValueError", "loud"), ValueError, "loud"),

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use netref::{Args, Bytes, Class, Error, MethodFuture, Object, ObjectRef, Options, Result, Service, Value, aio};
+use netref::{
+    Args, Bytes, Class, Error, MethodFuture, Object, ObjectRef, Options, Result, Service, Value, aio,
+};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, Semaphore};
 
@@ -123,20 +125,24 @@ fn callers_wait_while_the_peer_does_not_read() {
 fn cancellation_releases_references() {
     on_both_flavors(|| async {
         let (called, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let gate = (called.clone(), go.clone());
+        let dropped = Arc::new(AtomicI64::new(0));
+        let gate = (called.clone(), go.clone(), dropped.clone());
         let lender = aio::function(move || {
-            let (called, go) = gate.clone();
+            let (called, go, dropped) = gate.clone();
             async move {
                 called.notify_one();
                 go.notified().await;
-                netref::function(|| ())
+                let count = CountDrop(dropped);
+                netref::function(move || count.0.load(Ordering::SeqCst))
             }
         });
         let (client, server) = pair(&Options::new(), &Options::new().service(lender));
         let root = client.root().await.unwrap();
-        let lent = || server.stats().objects_lent;
-        assert_eq!(lent(), 1);
-        // Given up before the reply is there: the late reply releases.
+        let released = |count| {
+            let dropped = dropped.clone();
+            until(move || dropped.load(Ordering::SeqCst) == count)
+        };
+        // Given up before the reply is there.
         {
             let mut call = Box::pin(root.call(()));
             tokio::select! {
@@ -145,8 +151,7 @@ fn cancellation_releases_references() {
             }
         }
         go.notify_one();
-        until(|| lent() == 2).await;
-        until(|| lent() == 1).await;
+        released(1).await;
         // Given up when the reply is there, but not looked at.
         {
             let mut call = Box::pin(root.call(()));
@@ -155,20 +160,19 @@ fn cancellation_releases_references() {
                 () = called.notified() => {}
             }
             go.notify_one();
+            until(|| server.stats().objects_lent == 2).await;
             client.ping().await.unwrap();
         }
-        until(|| lent() == 1).await;
+        released(2).await;
         // By a timeout.
         client.set_timeout(Some(Duration::ZERO));
         let error = root.call(()).await.unwrap_err();
         assert!(matches!(&error, Error::TimedOut { what, .. } if what == "call"), "{error}");
         client.set_timeout(None);
         go.notify_one();
+        released(3).await;
+        assert_eq!(server.stats().objects_lent, 1);
         client.ping().await.unwrap();
-        until(|| lent() == 1).await;
-        // And arguments, which the peer had not taken hold of.
-        drop(root);
-        assert_eq!(client.stats().objects_lent, 0);
     });
 }
 
@@ -274,6 +278,14 @@ fn objects_of_third_processes_pass_through() {
             assert_eq!(root.call_method("call", (add, 20, 22)).await.unwrap(), Value::Int(42));
         }
     });
+}
+
+struct CountDrop(Arc<AtomicI64>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Bytes that do not compress.

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use netref::{Args, Class, Error, IntoValue, Object, Remote, Result, Service, Value};
 
-pub struct Lab;
+pub(crate) struct Lab;
 
 impl Object for Lab {
     fn class(&self) -> Arc<Class> {
-        Class::new("lab.Lab").method("add", "Adds.").methods(&["echo", "fail", "shelf", "call", "relay"]).into()
+        Class::new("lab.Lab")
+            .method("add", "Adds.")
+            .methods(&["echo", "fail", "shelf", "call", "relay"])
+            .into()
     }
 
     fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
@@ -32,7 +35,7 @@ impl Service for Lab {}
 
 /// A mapping from str to int, with an attribute and a `with` block.
 #[derive(Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     items: Mutex<BTreeMap<String, i64>>,
     label: Mutex<Option<String>>,
 }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 struct Counter(u32);
 
 #[netref::object]
@@ -12,7 +10,7 @@ impl Counter {
         self.0
     }
 
-    fn shared(self: Arc<Self>) {}
+    fn shared(self: std::sync::Arc<Self>) {}
 
     #[netref(get)]
     fn limit() -> u32 {

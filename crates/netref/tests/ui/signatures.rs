@@ -1,10 +1,11 @@
-use netref::Args;
-
 struct Counter;
 
 #[netref::service]
 impl Counter {
-    async fn wait(&self) {}
+    #[netref(get)]
+    async fn wait(&self) -> i64 {
+        1
+    }
 
     unsafe fn poke(&self) {}
 
@@ -16,7 +17,9 @@ impl Counter {
 
     fn show(&self, value: impl ToString) {}
 
-    fn early(&self, args: Args, last: i64) {}
+    fn early(&self, args: netref::Args, last: i64) {}
+
+    fn same(&self, value: i64, _value: i64) {}
 }
 
 fn main() {}
