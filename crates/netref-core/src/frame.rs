@@ -178,6 +178,17 @@ impl Deframer {
         self.start != self.end
     }
 
+    /// How many bytes to the end of what is under way, a header or the rest of a frame: for a stream that can only be
+    /// asked for an exact number. Never 0 after [`next_payload`](Self::next_payload) returned `None`.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        let received = self.end - self.start;
+        match self.announced() {
+            Some(frame) if received >= HEADER_LEN => frame.saturating_sub(received),
+            _ => HEADER_LEN - received,
+        }
+    }
+
     /// The payload of the next whole frame, inflated if it was compressed, or `None` until more bytes arrive.
     /// `awaiting_reply` says whether a call of ours is outstanding, which allows frames the size of a reply.
     ///

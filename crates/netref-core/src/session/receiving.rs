@@ -1,0 +1,237 @@
+//! What a session does with messages of the peer.
+
+use super::{Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
+use crate::boxing::{self, ScanError};
+use crate::brine::{self, DecodeError, Token};
+use crate::extension::{HELLO, Hello};
+use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
+use crate::refs::ReleaseError;
+use crate::request::handlers;
+
+impl<O: Clone, T> Session<O, T> {
+    pub(super) fn accept_request(
+        &mut self,
+        head: Head,
+        payload: Vec<u8>,
+    ) -> Result<Event<O, T>, ProtocolError> {
+        match self.scan_request(&head, &payload) {
+            Ok(request) => self.dispatch(&head, payload, request),
+            Err(ScanError::Malformed(error)) => {
+                self.count_error(&error)?;
+                self.refuse(head.seq, class_of(&error), &error.to_string());
+                Ok(Event::Handled)
+            }
+            Err(error @ (ScanError::UnknownReference { .. } | ScanError::UnknownHandler(_))) => {
+                self.refuse(head.seq, "KeyError", &error.to_string());
+                Ok(Event::Handled)
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        head: &Head,
+        payload: Vec<u8>,
+        request: Scanned<O>,
+    ) -> Result<Event<O, T>, ProtocolError> {
+        let Scanned { handler, body, parent, claims } = request;
+        if handler != HELLO {
+            // A netref peer that speaks first says HELLO first, so this one knows no extensions.
+            self.offer = Offer::Made(self.offered());
+        }
+        match handler {
+            handlers::DEL => self.accept_release(head.seq, &payload, body),
+            handlers::CLOSE => {
+                self.answer_value(head.seq, &[NONE]);
+                return Ok(Event::Close);
+            }
+            HELLO => self.accept_hello(head.seq, &payload, body),
+            handlers::PING if self.echo(head.seq, &payload, body) => {}
+            _ if self.inflight >= self.limits.max_inflight => {
+                let max = self.limits.max_inflight;
+                let busy = format!("busy: {max} requests are unanswered already (limit max_inflight)");
+                self.refuse(head.seq, "RuntimeError", &busy);
+            }
+            _ => {
+                self.inflight += 1;
+                self.counters.requests_received += 1;
+                let Head { kind, seq, .. } = *head;
+                let limits = self.limits.clone();
+                return Ok(Event::Request(Inbound {
+                    kind,
+                    seq,
+                    handler,
+                    parent,
+                    payload,
+                    body,
+                    claims,
+                    limits,
+                }));
+            }
+        }
+        Ok(Event::Handled)
+    }
+
+    fn scan_request(&self, head: &Head, payload: &[u8]) -> Result<Scanned<O>, ScanError> {
+        const WHAT: &str = "a request (handler, args)";
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(head.body);
+        let parts = reader.tuple(WHAT)?;
+        if !(2..=3).contains(&parts) {
+            return Err(DecodeError::Expected { expected: WHAT }.into());
+        }
+        let (handler, name) = match reader.next()? {
+            Token::Int(number) => (number, None),
+            // No number at all: it is refused, but only when what it refers to has been given back.
+            Token::Str(name) => (0, Some(name)),
+            _ => return Err(DecodeError::Expected { expected: "a handler number" }.into()),
+        };
+        let body = reader.position();
+        let mut claims = Vec::new();
+        let outcome = if handler == handlers::DEL {
+            // The table itself answers for a DEL; keeping its object alive for the message would defeat it.
+            boxing::read_release(&mut reader).map(drop).map_err(ScanError::from)
+        } else {
+            boxing::scan(&mut reader, &|pack| self.exports.get(pack).cloned(), &mut claims)
+        };
+        // From here on, whatever happens, references in the message are either used or given back.
+        let claims = ClaimQueue::new(claims, self.releases.clone());
+        outcome?;
+        let parent = if parts == 3 { Some(reader.int("the number of a parent request")?) } else { None };
+        reader.finish()?;
+        if let Some(name) = name {
+            return Err(ScanError::UnknownHandler(name.to_owned()));
+        }
+        Ok(Scanned { handler, body, parent, claims })
+    }
+
+    pub(super) fn accept_reply(
+        &mut self,
+        head: Head,
+        payload: Vec<u8>,
+    ) -> Result<Event<O, T>, ProtocolError> {
+        // A reply to nothing is not even looked at.
+        let Some(pending) = self.pending.remove(&head.seq) else { return Ok(Event::Handled) };
+        let seq = head.seq;
+        let message = self.scan_reply(head, payload);
+        if let Err(ScanError::Malformed(error)) = &message
+            && let Err(fatal) = self.count_error(error)
+        {
+            // The call ends with the connection, like all the others.
+            self.pending.insert(seq, pending);
+            return Err(fatal);
+        }
+        match pending {
+            Pending::Waiting(token) => {
+                self.counters.replies_received += 1;
+                return Ok(Event::Reply { token, message });
+            }
+            Pending::Abandoned => {}
+            Pending::Hello => self.accept_hello_reply(message.ok()),
+        }
+        Ok(Event::Handled)
+    }
+
+    fn scan_reply(&self, head: Head, payload: Vec<u8>) -> Result<Inbound<O>, ScanError> {
+        let mut reader = brine::Reader::new(&payload, &self.limits);
+        reader.seek(head.body);
+        let mut claims = Vec::new();
+        let outcome = if head.kind == Kind::Reply {
+            boxing::scan(&mut reader, &|pack| self.exports.get(pack).cloned(), &mut claims)
+        } else {
+            brine::skip(&mut reader).map_err(ScanError::from)
+        };
+        let claims = ClaimQueue::new(claims, self.releases.clone());
+        outcome?;
+        reader.finish()?;
+        let Head { kind, seq, body } = head;
+        let limits = self.limits.clone();
+        Ok(Inbound { kind, seq, handler: 0, parent: None, payload, body, claims, limits })
+    }
+
+    fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        let is_quiet = self.features.quiet_del && seq == QUIET_SEQ;
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        let outcome = match boxing::read_release(&mut reader) {
+            Ok((pack, count)) => self.exports.take_back(pack, count),
+            // `scan_request` has read the same bytes.
+            Err(_) => return,
+        };
+        match outcome {
+            Ok(object) => {
+                self.garbage.extend(object);
+                if !is_quiet {
+                    self.answer_value(seq, &[NONE]);
+                }
+            }
+            Err(_) if is_quiet => {}
+            Err(error @ ReleaseError::BadCount(_)) => self.refuse(seq, "ValueError", &error.to_string()),
+            Err(error) => self.refuse(seq, "KeyError", &error.to_string()),
+        }
+    }
+
+    /// Answers a PING whose data is plain, without building it.
+    fn echo(&mut self, seq: Seq, payload: &[u8], body: usize) -> bool {
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        if !matches!(boxing::enter_single_value(&mut reader), Ok(true)) {
+            return false;
+        }
+        let start = reader.position();
+        if brine::skip(&mut reader).is_err() {
+            return false;
+        }
+        self.answer_value(seq, reader.since(start));
+        true
+    }
+
+    fn accept_hello(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        let hello = match boxing::enter_value(&mut reader) {
+            Ok(()) => Hello::read(&mut reader),
+            Err(error) => Err(error),
+        };
+        match hello {
+            Ok(hello) => {
+                let ours = self.offered();
+                self.features = ours.intersection(hello.features);
+                self.peer = Some(hello);
+                self.offer = Offer::Made(ours);
+                let mut answer = Vec::new();
+                let written = Hello::new(ours).write(&mut brine::Writer::new(&mut answer, &self.limits));
+                debug_assert!(written.is_ok(), "a HELLO is within every limit");
+                self.answer_value(seq, &answer);
+            }
+            Err(error) => self.refuse(seq, "ValueError", &error.to_string()),
+        }
+    }
+
+    fn accept_hello_reply(&mut self, message: Option<Inbound<O>>) {
+        let Some(message) = message.filter(|message| message.kind == Kind::Reply) else { return };
+        let mut reader = message.reader();
+        if boxing::enter_value(&mut reader).is_ok()
+            && let Ok(hello) = Hello::read(&mut reader)
+        {
+            self.features = self.offered().intersection(hello.features);
+            self.peer = Some(hello);
+        }
+    }
+}
+
+struct Scanned<O> {
+    handler: i64,
+    body: usize,
+    parent: Option<Seq>,
+    claims: ClaimQueue<O>,
+}
+
+/// The built-in exception that tells a peer what was wrong with its message.
+fn class_of(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::TooDeep { .. } => "RecursionError",
+        DecodeError::OverBudget { .. } => "MemoryError",
+        _ => "ValueError",
+    }
+}
