@@ -22,6 +22,9 @@ and its client::
 The other side of a connection may be netref or RPyC 6, and RPyC 5 where that connects.
 """
 
+import importlib
+
+from netref._as_rpyc import install_as_rpyc
 from netref.core import (
     AsyncResult,
     AsyncResultTimeout,
@@ -31,17 +34,29 @@ from netref.core import (
     Connection,
     GenericException,
     MasterService,
+    PipeStream,
     Service,
     SlaveService,
     SocketStream,
+    TunneledSocketStream,
     VoidService,
 )
 from netref.lib import setup_logger, spawn
 from netref.utils import exposed, service
 from netref.utils import classic, factory, helpers, server
-from netref.utils.factory import connect, connect_channel, connect_stream
+from netref.utils.factory import (
+    connect,
+    connect_channel,
+    connect_pipes,
+    connect_stdpipes,
+    connect_stream,
+    connect_subproc,
+    connect_thread,
+    ssh_connect,
+    ssl_connect,
+)
 from netref.utils.helpers import BgServingThread, async_, buffiter, classpartial, restricted, timed
-from netref.utils.server import OneShotServer, ThreadedServer
+from netref.utils.server import ForkingServer, OneShotServer, ThreadedServer, ThreadPoolServer
 from netref.version import __version__, netref_version
 
 __all__ = [
@@ -52,32 +67,60 @@ __all__ = [
     "Channel",
     "ClassicService",
     "Connection",
+    "ForkingServer",
     "GenericException",
     "MasterService",
     "OneShotServer",
+    "PipeStream",
     "Service",
     "SlaveService",
     "SocketStream",
+    "ThreadPoolServer",
     "ThreadedServer",
+    "TunneledSocketStream",
     "VoidService",
     "__version__",
     "async_",
     "buffiter",
     "classic",
     "classpartial",
+    "cli",
     "connect",
+    "connect_by_service",
     "connect_channel",
+    "connect_pipes",
+    "connect_stdpipes",
     "connect_stream",
+    "connect_subproc",
+    "connect_thread",
+    "discover",
     "exposed",
     "factory",
     "helpers",
+    "install_as_rpyc",
+    "list_services",
     "netref_version",
     "restricted",
     "server",
     "service",
     "setup_logger",
     "spawn",
+    "ssh_connect",
+    "ssl_connect",
     "timed",
 ]
 
 globals()["async"] = async_  # what it was called before that was a keyword
+
+__author__ = "the authors of netref"
+
+_DISCOVERY = frozenset(["connect_by_service", "discover", "list_services"])
+
+
+def __getattr__(name):
+    """What few programs use is imported when it is."""
+    if name in _DISCOVERY:
+        return getattr(factory, name)
+    if name == "cli":
+        return importlib.import_module("netref.cli")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,9 +39,6 @@ class Vector:
     def __neg__(self):
         return -self.x
 
-    def __matmul__(self, other):
-        return ("matmul", self.x, other)
-
     def __eq__(self, other):
         return other == self.x
 

@@ -5,6 +5,7 @@
 //! orderings harmless: a DEL that crosses a new reference on the wire leaves the right number.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -91,15 +92,44 @@ impl<'a> PackRef<'a> {
     }
 }
 
+/// A map whose keys are numbers that this side gave out or that the operating system did, so that no peer can choose
+/// them to collide.
+type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads numbers that are near each other; much cheaper than a keyed hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The odd number nearest to 2⁶⁴ divided by the golden ratio: neighbours end up far apart, in the high bits too.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
 /// The objects of ours that the peer holds references to.
 ///
 /// Numbers come from one counter per connection: they never repeat, tell nothing about addresses, and mean nothing on
 /// another connection.
 #[derive(Debug)]
 pub struct Exports<O> {
-    entries: HashMap<i64, Export<O>>,
-    numbers: HashMap<u64, i64>,
-    classes: HashMap<u64, ClassEntry<O>>,
+    entries: NumberMap<i64, Export<O>>,
+    numbers: NumberMap<u64, i64>,
+    classes: NumberMap<u64, ClassEntry<O>>,
     next: i64,
     max: usize,
     closed: bool,
@@ -148,9 +178,9 @@ impl<O> Exports<O> {
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self {
-            entries: HashMap::new(),
-            numbers: HashMap::new(),
-            classes: HashMap::new(),
+            entries: NumberMap::default(),
+            numbers: NumberMap::default(),
+            classes: NumberMap::default(),
             next: 1,
             max,
             closed: false,

@@ -1,6 +1,6 @@
 //! One connection's state.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::boxing::ScanError;
@@ -62,7 +62,7 @@ pub struct Session<O, T> {
     features: Features,
     exports: Exports<O>,
     releases: Arc<Releases>,
-    pending: HashMap<Seq, Pending<T>>,
+    pending: BTreeMap<Seq, Pending<T>>,
     next_seq: Seq,
     /// Whether the peer has said anything; its dialect is settled then.
     heard: bool,
@@ -173,7 +173,7 @@ impl<O: Clone, T> Session<O, T> {
             peer: None,
             features: Features::NONE,
             releases: Arc::default(),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             next_seq: 0,
             heard: false,
             inflight: 0,
@@ -381,7 +381,7 @@ impl<O: Clone, T> Session<O, T> {
             self.queue_releases();
         }
         self.ended = true;
-        let tokens = self.pending.drain().filter_map(|(_, pending)| match pending {
+        let tokens = std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending {
             Pending::Waiting(token) => Some(token),
             Pending::Abandoned | Pending::Hello => None,
         });

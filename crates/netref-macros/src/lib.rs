@@ -128,6 +128,12 @@ pub fn service(options: TokenStream, item: TokenStream) -> TokenStream {
 fn expand_block(item: TokenStream, options: &BlockOptions) -> TokenStream {
     let mut block = parse_macro_input!(item as expand::Block);
     let made = expand::expand(&mut block, options).unwrap_or_else(syn::Error::into_compile_error);
-    // Whatever is wrong, the block stays: the rest of the program still finds its functions.
-    quote::quote! { #block #made }.into()
+    // Whatever is wrong, the block stays: the rest of the program still finds its functions. They have no choice but to
+    // take `&self`, and their arguments as they come.
+    quote::quote! {
+        #[allow(clippy::needless_pass_by_value, clippy::unused_self)]
+        #block
+        #made
+    }
+    .into()
 }

@@ -1,10 +1,10 @@
 //! `_netref.Connection`, the base class of `netref.core.protocol.Connection`.
 
-use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use netref::threads::{Call, CallError, Dispatch, Interrupted, Link, LinkOptions, Outcome, SocketTransport, WaitError};
+use netref::threads::{CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError};
+use netref_core::boxing::Boxer;
 use netref_core::frame::Compression;
 use netref_core::limits::Limits;
 use netref_core::message::{Dialect, Kind};
@@ -20,6 +20,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
 use crate::host::{PyHost, take_interrupt};
 use crate::result::AsyncResult;
+use crate::transports;
 use crate::world::{Objects, Shared};
 
 /// The native part of a connection: requests, replies, and waiting for them.
@@ -38,15 +39,15 @@ impl Connection {
         Self::default()
     }
 
-    /// Starts the connection over a connected socket, of which it takes a duplicate.
+    /// Starts the connection.
     ///
-    /// :param fd: file descriptor of the socket
+    /// :param over: what it runs over, see `netref.core.transport`
     /// :param config: the configuration, which stays live
     /// :param initiator: whether this side dialled; an acceptor follows the peer's dialect
     /// :param compress: whether large messages may be compressed
     fn _start(
         slf: &Bound<'_, Self>,
-        fd: RawFd,
+        over: &Bound<'_, PyTuple>,
         config: &Bound<'_, PyDict>,
         initiator: bool,
         compress: bool,
@@ -56,12 +57,10 @@ impl Connection {
             dialect: dialect(config, initiator)?,
             compression: if compress { Compression::Auto } else { Compression::Off },
             dispatch: dispatch(config)?,
+            background: serves_in_background(config)?,
             ..LinkOptions::default()
         };
-        // SAFETY: the caller's socket is open while this runs, since it holds the stream that owns it.
-        #[expect(unsafe_code, reason = "a file descriptor comes from Python as a number")]
-        let socket = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
-        let link = Link::new(PyHost::default(), Box::new(SocketTransport::exclusive(socket)?), options);
+        let link = Link::new(PyHost::default(), transports::open(over)?, options);
         link.host().attach_to(slf)?;
         let connection = slf.get();
         let fresh =
@@ -110,6 +109,12 @@ impl Connection {
         AsyncResult::start(slf, handler, &args.iter().collect::<Vec<_>>(), timeout)
     }
 
+    /// Has the peer served in the background from now on, whenever no thread of this side waits for it.
+    fn _attend(&self) -> PyResult<()> {
+        self.link()?.attend();
+        Ok(())
+    }
+
     /// Works on one message of the peer, if one comes in time.
     ///
     /// :param timeout: seconds to wait; None for ever
@@ -123,7 +128,7 @@ impl Connection {
         waiting: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         let _ = (wait_for_lock, waiting);
-        let link = self.link()?;
+        let link = self.own_link()?;
         if let Some(reason) = link.closed() {
             return Err(closed(&reason));
         }
@@ -136,7 +141,7 @@ impl Connection {
 
     /// Serves the peer's requests until the connection ends.
     fn _serve_all(&self) -> PyResult<()> {
-        self.link()?.serve_all().map_err(|Interrupted| take_interrupt())
+        self.own_link()?.serve_all().map_err(|Interrupted| take_interrupt())
     }
 
     /// Tells the peer that the connection ends, waits `patience` seconds at most for it to take note, and ends it.
@@ -191,6 +196,12 @@ impl Connection {
         self.link.get().ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))
     }
 
+    /// The link, to read from, which a forked child must not do.
+    pub(crate) fn own_link(&self) -> PyResult<&Arc<Link<PyHost>>> {
+        let link = self.link()?;
+        link.forked().map_or(Ok(link), |reason| Err(closed(&reason)))
+    }
+
     /// A value of the live configuration.
     pub(crate) fn setting<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.config.get() {
@@ -210,37 +221,37 @@ impl Connection {
         handler: i64,
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let link = self.link()?;
-        let limit = self.timeout(py)?;
-        let call = Self::start(slf, handler, args, deadline(limit))?;
-        match link.wait(&call, deadline(limit)) {
-            Ok(()) => {}
-            Err(WaitError::Interrupted) => {
-                link.abandon(&call);
-                return Err(take_interrupt());
-            }
-            Err(WaitError::TimedOut) => {
-                link.abandon(&call);
-                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
-                return Err(timed_out(py, &describe(handler, args), limit));
-            }
-        }
-        match call.take() {
-            Some(outcome) => Self::finish(slf, outcome),
-            None => Err(PyRuntimeError::new_err("the result was taken already")),
-        }
+        let write = |world: &Objects<'_, 'py>, boxer: &mut Boxer<'_>| boxer.arguments(world, args);
+        self.exchange(slf, handler, write, || describe(handler, args))
     }
 
-    pub(crate) fn start<'py>(
+    /// The methods of the class of the object named `pack`.
+    pub(crate) fn inspect<'py>(&self, slf: &Bound<'py, Self>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
+        let request = Request::Inspect { pack: pack.clone() };
+        let write = |world: &Objects<'_, 'py>, boxer: &mut Boxer<'_>| request.write(world, boxer);
+        self.exchange(slf, handlers::INSPECT, write, || format!("inspect of {}", pack.name))
+    }
+
+    fn exchange<'py>(
+        &self,
         slf: &Bound<'py, Self>,
         handler: i64,
-        args: &[&Bound<'py, PyAny>],
-        deadline: Option<Instant>,
-    ) -> PyResult<Arc<Call<Shared>>> {
-        let link = slf.get().link()?;
+        write: impl FnOnce(&Objects<'_, 'py>, &mut Boxer<'_>) -> Result<(), WorldError>,
+        what: impl FnOnce() -> String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let link = self.link()?;
         let world = Objects::of(slf, link);
-        link.start(handler, None, deadline, |boxer| boxer.arguments(&world, args)).map_err(from_start)
+        let limit = self.timeout(py)?;
+        match link.exchange(handler, deadline(limit), |boxer| write(&world, boxer)) {
+            Ok(outcome) => Self::finish(slf, outcome),
+            Err(ExchangeError::Start(error)) => Err(from_start(error)),
+            Err(ExchangeError::Wait(WaitError::TimedOut)) => {
+                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
+                Err(timed_out(py, &what(), limit))
+            }
+            Err(_) => Err(take_interrupt()),
+        }
     }
 
     /// The result that a reply carries, or the exception.
@@ -257,27 +268,6 @@ impl Connection {
         let raw = message.exception_value(&world)?;
         let exception = slf.call_method1(intern!(slf.py(), "_unbox_exc"), (raw,))?;
         Err(PyErr::from_value(exception))
-    }
-
-    /// The methods of the class of the object named `pack`.
-    pub(crate) fn inspect<'py>(&self, slf: &Bound<'py, Self>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
-        let link = self.link()?;
-        let world = Objects::of(slf, link);
-        let limit = self.timeout(slf.py())?;
-        let request = Request::Inspect { pack: pack.clone() };
-        let call = link
-            .start(handlers::INSPECT, None, deadline(limit), |boxer| request.write(&world, boxer))
-            .map_err(from_start)?;
-        let waited = link.wait(&call, deadline(limit));
-        match (waited, call.take()) {
-            (Ok(()), Some(outcome)) => Self::finish(slf, outcome),
-            (Err(WaitError::Interrupted), _) => Err(take_interrupt()),
-            _ => {
-                link.abandon(&call);
-                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
-                Err(timed_out(slf.py(), &format!("inspect of {}", pack.name), limit))
-            }
-        }
     }
 
     pub(crate) fn require_pickle(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -309,6 +299,15 @@ pub(crate) fn describe(handler: i64, args: &[&Bound<'_, PyAny>]) -> String {
             format!("{what} {name:?}")
         }
         _ => what.to_owned(),
+    }
+}
+
+fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {
+    let Some(serve) = config.get_item("serve")? else { return Ok(true) };
+    match serve.extract::<String>().ok().as_deref() {
+        Some("background") => Ok(true),
+        Some("manual") => Ok(false),
+        _ => Err(PyValueError::new_err(format!("the setting serve is {serve}, not \"background\" or \"manual\""))),
     }
 }
 

@@ -75,12 +75,25 @@ impl From<TooManyExports> for WorldError {
 
 /// The connection has ended.
 pub(crate) fn closed(closed: &Closed) -> PyErr {
+    if matches!(closed.reason(), EndReason::Forked) {
+        return Python::attach(|py| forked(py, closed.to_string()));
+    }
     let error = PyEOFError::new_err(closed.to_string());
     if let EndReason::Transport(cause) = closed.reason() {
         let cause = std::io::Error::new(cause.kind(), cause.to_string());
         Python::attach(|py| error.set_cause(py, Some(cause.into())));
     }
     error
+}
+
+fn forked(py: Python<'_>, text: String) -> PyErr {
+    let class = py
+        .import(intern!(py, "netref.core.protocol"))
+        .and_then(|module| module.getattr(intern!(py, "ForkedConnectionError")));
+    match class.and_then(|class| class.call1((text,))) {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
 }
 
 pub(crate) fn from_start(error: StartError<WorldError>) -> PyErr {

@@ -11,7 +11,7 @@ use netref_core::refs::{IdPack, PackRef};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType, PyWeakrefReference};
+use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::connection::Connection;
 use crate::proxy::BaseNetref;
@@ -45,7 +45,7 @@ impl PyHost {
 
     /// The connection, unless it is being deallocated.
     pub(crate) fn connection<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Connection>> {
-        let object = pyo3::types::PyWeakrefMethods::upgrade(self.connection.get()?.bind(py))?;
+        let object = PyWeakrefMethods::upgrade(self.connection.get()?.bind(py))?;
         object.cast_into().ok()
     }
 
@@ -168,6 +168,9 @@ impl Host for PyHost {
     }
 
     fn check_signals(&self) -> Result<(), Interrupted> {
+        if INTERRUPT.with_borrow(Option::is_some) {
+            return Err(Interrupted);
+        }
         Python::attach(|py| py.check_signals()).map_err(|error| {
             INTERRUPT.set(Some(error));
             Interrupted
@@ -178,6 +181,11 @@ impl Host for PyHost {
 thread_local! {
     /// What a signal handler raised in a wait of this thread, on its way up through the driver.
     static INTERRUPT: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Has the wait that this thread is in end with an exception, once what it is doing has returned as interrupted.
+pub(crate) fn interrupt(error: PyErr) {
+    INTERRUPT.set(Some(error));
 }
 
 /// The exception of a wait that was interrupted.

@@ -8,6 +8,7 @@
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
 //! | [`proxy`] | `BaseNetref` |
 //! | [`result`] | `AsyncResult` |
+//! | [`transports`], [`stream`], [`tls`] | what connections run over |
 //! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
 //! | [`calls`] | calls, for the methods of proxies' classes |
 //! | [`brine`] | `dump` and `load` |
@@ -23,6 +24,9 @@ mod host;
 mod proxy;
 mod requests;
 mod result;
+mod stream;
+mod tls;
+mod transports;
 mod world;
 
 use pyo3::prelude::*;
@@ -40,6 +44,13 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;
+    module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
+}
+
+/// To be called right before the process forks.
+#[pyfunction]
+fn prepare_fork() {
+    netref::threads::prepare_fork();
 }

@@ -212,8 +212,8 @@ impl BaseNetref {
     /// Only what was raised can be passed on: neither its type nor its traceback means anything over there.
     fn __exit__<'py>(
         slf: &Bound<'py, Self>,
-        exc: &Bound<'py, PyAny>,
         typ: &Bound<'py, PyAny>,
+        exc: &Bound<'py, PyAny>,
         tb: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = (typ, tb);

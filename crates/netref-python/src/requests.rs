@@ -275,7 +275,8 @@ fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, allowed: 
         return format!("{denied} of {class}: nothing is {verb} for peers unless its owner sets {setting}");
     }
     let prefix = &rules.prefix;
-    let or_public = if rules.public { "" } else { ", or every public one if its owner sets allow_public_attrs" };
+    let hidden = rules.public || denied.name.starts_with('_');
+    let or_public = if hidden { "" } else { ", or every public one if its owner sets allow_public_attrs" };
     format!("{denied} of {class}: no attribute of that name is exposed; names that begin with {prefix:?} are{or_public}")
 }
 

@@ -100,7 +100,7 @@ impl AsyncResult {
     fn wait(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let link = this.connection.bind(py).get().link()?;
+        let link = this.connection.bind(py).get().own_link()?;
         while !this.settle(py) {
             let expiry = this.state().expiry;
             match link.wait(&this.call, expiry.map(|(at, _)| at)) {
@@ -138,7 +138,7 @@ impl AsyncResult {
     fn ready(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
         let this = slf.get();
-        let link = this.connection.bind(py).get().link()?;
+        let link = this.connection.bind(py).get().own_link()?;
         loop {
             if this.settle(py) {
                 Self::run_callbacks(slf);
@@ -184,11 +184,11 @@ impl AsyncResult {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {
-        let this = slf.get();
-        let state = match &this.state().outcome {
+        let has_expired = slf.get().has_expired();
+        let state = match &slf.get().state().outcome {
             Some(Ok(_)) => "ready",
             Some(Err(_)) => "error",
-            None if this.has_expired() => "expired",
+            None if has_expired => "expired",
             None => "pending",
         };
         format!("<AsyncResult object ({state}) at {:p}>", slf.as_ptr())

@@ -101,6 +101,7 @@ pub(crate) fn plainly_equal(a: &Value, b: &Value) -> Option<bool> {
         (Value::Object(_) | Value::Remote(_), _) | (_, Value::Object(_) | Value::Remote(_)) => {
             (a == b).then_some(true)
         }
+        (Value::Str(_) | Value::Bytes(_), _) | (_, Value::Str(_) | Value::Bytes(_)) => Some(false),
         _ => Some(matches!((Key::of(a), Key::of(b)), (Ok(a), Ok(b)) if a == b)),
     }
 }

@@ -153,22 +153,22 @@ mod tests {
 
     #[test]
     fn slices_mean_what_python_means() {
-        // From slice(…).indices(5) of CPython, as (start, stop, step, places).
-        let cases: [(Option<i64>, Option<i64>, Option<i64>, &[usize]); 11] = [
-            (None, None, None, &[0, 1, 2, 3, 4]),
-            (None, None, Some(-1), &[4, 3, 2, 1, 0]),
-            (Some(1), Some(-1), None, &[1, 2, 3]),
-            (Some(-2), None, None, &[3, 4]),
-            (Some(4), Some(0), Some(-2), &[4, 2]),
-            (Some(9), Some(2), None, &[]),
-            (Some(-9), Some(2), None, &[0, 1]),
-            (Some(9), None, Some(-3), &[4, 1]),
-            (None, Some(-9), Some(-2), &[4, 2, 0]),
-            (Some(3), Some(1), None, &[]),
-            (Some(i64::MIN), Some(i64::MAX), Some(i64::MAX), &[0]),
+        // From list(range(5))[…] of CPython.
+        let cases: [([Option<i64>; 3], &[usize]); 11] = [
+            ([None, None, None], &[0, 1, 2, 3, 4]),
+            ([None, None, Some(-1)], &[4, 3, 2, 1, 0]),
+            ([Some(1), Some(-1), None], &[1, 2, 3]),
+            ([Some(-2), None, None], &[3, 4]),
+            ([Some(4), Some(0), Some(-2)], &[4, 2]),
+            ([Some(9), Some(2), None], &[]),
+            ([Some(-9), Some(2), None], &[0, 1]),
+            ([Some(9), None, Some(-3)], &[4, 1]),
+            ([None, Some(-9), Some(-2)], &[4, 2, 0]),
+            ([Some(3), Some(1), None], &[]),
+            ([Some(i64::MIN), Some(i64::MAX), Some(i64::MAX)], &[0]),
         ];
-        for (start, stop, step, places) in cases {
-            let parts = [start, stop, step].map(crate::IntoValue::into_value);
+        for (parts, places) in cases {
+            let parts = parts.map(crate::IntoValue::into_value);
             let found = Span::of(&parts, 5).map(|span| span.places().collect::<Vec<_>>());
             assert!(matches!(&found, Ok(found) if found == places), "{parts:?}: {found:?}");
         }

@@ -119,7 +119,7 @@ impl Error {
 ///
 /// let error = Exception::new("KeyError").with_arg("gain");
 /// assert!(error.is("KeyError"));
-/// assert_eq!(error.to_string(), "KeyError: \"gain\"");
+/// assert_eq!(error.to_string(), "KeyError: 'gain'");
 /// let custom = Exception::of_class("scope.errors", "Overload").with_attribute("channel", 2);
 /// assert_eq!(custom.class(), "scope.errors.Overload");
 /// ```

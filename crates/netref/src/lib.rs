@@ -1,4 +1,163 @@
-//! x
+//! Remote objects: two processes hand each other live objects and use them as if they were local.
+//!
+//! What is plain and immutable crosses a connection by value: None, bools, numbers, text, bytes, tuples of these. Everything
+//! else crosses as a *reference*, and using the reference runs on the side that owns the object. Both sides are equal: while
+//! a client waits for a call, the server may call the functions and use the objects that it was given. The peer may be Rust
+//! or Python: the protocol is that of [RPyC](https://rpyc.readthedocs.io), and unmodified RPyC is a peer like any other.
+//!
+//! # A client lends a file and a function
+//!
+//! The server loops over the lines of a file that stays with the client, and calls the client's function with each; only
+//! the count comes back.
+//!
+//! ```
+//! use netref::{File, Remote, Server};
+//!
+//! struct LineCounter;
+//!
+//! #[netref::service]
+//! impl LineCounter {
+//!     /// Calls `function` with each line of `file`, and returns how many there are.
+//!     fn line_counter(&self, file: Remote, function: Remote) -> netref::Result<u64> {
+//!         let mut count = 0;
+//!         for line in file.call_method("readlines", ())?.iter()? {
+//!             function.call((line?,))?;
+//!             count += 1;
+//!         }
+//!         Ok(count)
+//!     }
+//! }
+//!
+//! let server = Server::bind("tcp://127.0.0.1:0", || LineCounter)?;
+//! # let (url, running) = (server.address().to_string(), server.clone());
+//! std::thread::spawn(move || server.run());
+//!
+//! // In another process, usually:
+//! let conn = netref::connect(&url)?;
+//! let file = File::reader("Simple\nis\nbetter\n".as_bytes());
+//! let noisy = netref::function(|line: String| println!("Noisy: {line:?}"));
+//! let lines: u64 = conn.root()?.call_method("line_counter", (file, noisy))?.extract()?;
+//! assert_eq!(lines, 3);
+//! # conn.close();
+//! # running.stop();
+//! # Ok::<(), netref::Error>(())
+//! ```
+//!
+//! The same client in Python, and it does not matter on which side either of them is:
+//!
+//! ```python
+//! import netref as rpyc
+//!
+//! conn = rpyc.connect("localhost", 18861)
+//! lines = conn.root.line_counter(open("testfile.txt"), lambda line: print("Noisy:", repr(line)))
+//! ```
+//!
+//! # The tour
+//!
+//! **Connecting.** [`connect`] takes a URL, `tcp://host:port` or `unix:///path`, and returns a [`Connection`]; [`Options`] has
+//! the timeout, the limits, the older wire dialect and the rest. [`Connection::root`] is the peer's service.
+//!
+//! **Using remote objects.** A [`Remote`] is one object of the other side. Each operation on it is one round trip, blocks
+//! until the result is here, and returns a [`Value`]; [`Value::extract`] makes a Rust type of it ([`FromValue`] has the table
+//! of types). Dropping the last clone lets the other side free the object.
+//!
+//! ```
+//! # use netref::{Args, Dict, IntoValue, Value};
+//! # let object = Dict::new().into_value();
+//! // Whatever an object is, a dict of the peer's for example, it is used by name:
+//! object.call_method("update", Args::default().named("gain", 2.5))?;
+//! let gain: f64 = object.call_method("get", ("gain",))?.extract()?;
+//! for key in object.iter()? {
+//!     assert_eq!(key?.extract::<String>()?, "gain");
+//! }
+//! // Conversion errors name both types.
+//! let wrong = object.call_method("get", ("gain",))?.extract::<String>();
+//! assert_eq!(wrong.unwrap_err().to_string(), "expected a str, got float");
+//! # Ok::<(), netref::Error>(())
+//! ```
+//!
+//! **Giving objects to a peer.**
+//!
+//! | to pass | use |
+//! |---|---|
+//! | a function | [`function`](function()) of any closure |
+//! | an object with methods and properties | [`#[netref::object]`](macro@object) on its `impl` block, in an `Arc` |
+//! | a list or a dict that both sides see change | [`List`], [`Dict`] |
+//! | a file, or any reader or writer | [`File`] |
+//! | an iterator | [`iterator`], [`try_iterator`] |
+//! | plain data | itself: [`IntoValue`] has the table |
+//!
+//! A Python peer uses each of them as its own kind.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicI64, Ordering};
+//! use netref::{IntoValue, Remote, Result};
+//!
+//! #[derive(Default)]
+//! struct Motor {
+//!     position: AtomicI64,
+//! }
+//!
+//! #[netref::object(name = "lab.Motor")]
+//! impl Motor {
+//!     /// Moves, and reports every step to `watcher` if there is one.
+//!     fn step(&self, by: i64, watcher: Option<Remote>) -> Result<()> {
+//!         let position = self.position.fetch_add(by, Ordering::Relaxed) + by;
+//!         watcher.map_or(Ok(()), |watcher| watcher.call((position,)).map(drop))
+//!     }
+//!
+//!     #[netref(get)]
+//!     fn position(&self) -> i64 {
+//!         self.position.load(Ordering::Relaxed)
+//!     }
+//! }
+//!
+//! let motor = Arc::new(Motor::default()).into_value();
+//! motor.call_method("step", (3,))?;
+//! assert_eq!(motor.get_attr("position")?.extract::<i64>()?, 3);
+//! # Ok::<(), netref::Error>(())
+//! ```
+//!
+//! **Serving.** [`serve`] and [`Server`] serve a [`Service`], which [`#[netref::service]`](macro@service) makes of an `impl` block:
+//! one for each client, or one for all.
+//!
+//! **Errors.** An exception of the other side is [`Error::Raised`], with its class, arguments and traceback. An [`Error`]
+//! returned from a method of yours is raised there; so is a panic, and the server goes on. [`Error::raise`] makes a Python
+//! exception of any built-in class, [`Exception`] one of any class at all.
+//!
+//! ```
+//! use netref::Error;
+//!
+//! let divide = netref::function(|a: f64, b: f64| {
+//!     if b == 0.0 { Err(Error::raise("ZeroDivisionError", "division by zero")) } else { Ok(a / b) }
+//! });
+//! let value = netref::Value::Object(divide);
+//! match value.call((1, 0)) {
+//!     Err(Error::Raised(exception)) if exception.is("ZeroDivisionError") => {}
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok::<(), netref::Error>(())
+//! ```
+//!
+//! # Threads
+//!
+//! Everything here can be shared between threads, and calls of several threads on one connection overlap. What a peer calls
+//! while a thread waits for a call of its own runs on that very thread, as far as it can be known which that is; else on a
+//! thread of the driver's: [`threads`] has the rules. So do not hold a lock over a call if the peer may call back what needs
+//! it. With the feature `tokio`, `netref::aio` is the asynchronous API.
+//!
+//! # Trust
+//!
+//! A peer reaches what it was given, and what that gives it, and nothing else. What it sends cannot crash the process or fill its
+//! memory beyond the [limits](protocol::Limits). It is neither authenticated nor encrypted: listen on `localhost`, a unix
+//! socket, or a network that you trust.
+//!
+//! # Features
+//!
+//! - `macros` (on): [`#[netref::object]`](macro@object) and [`#[netref::service]`](macro@service).
+//! - `tokio`: `netref::aio`.
+
 #![forbid(unsafe_code)]
 
 mod address;

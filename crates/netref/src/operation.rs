@@ -83,10 +83,6 @@ impl Operation<Value> {
     pub(crate) fn enter(object: &Remote) -> Self {
         Self::method(object, "__enter__", ())
     }
-
-    pub(crate) fn next(iterator: &Remote) -> Self {
-        Self::method(iterator, "__next__", ())
-    }
 }
 
 impl Operation<Remote> {

@@ -21,7 +21,8 @@ use crate::value::Value;
 /// - [`Error::Raised`] if the other side raised an exception (`AttributeError` also for what it does not expose),
 /// - [`Error::TimedOut`] if there is no reply in time,
 /// - [`Error::Closed`] if the connection has ended or ends,
-/// - [`Error::Unsendable`] if an argument cannot be sent.
+/// - [`Error::Unsendable`] if an argument cannot be sent,
+/// - `Error::WouldBlock` in asynchronous code, on a connection of `netref::aio`, whose own `Remote` is the one to use there.
 ///
 /// Clones are the same reference. Dropping the last one lets the other side release the object; that never blocks: it
 /// is told with the next message, or within milliseconds if there is none.

@@ -18,14 +18,16 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Serves a service at `tcp://host:port` or `unix:///path` until the process ends. `service` is called for each client.
 ///
 /// ```no_run
-/// # use netref::{Class, Object, Args, Value, Service};
-/// # struct Counter;
-/// # impl Object for Counter {
-/// #     fn class(&self) -> std::sync::Arc<Class> { Class::new("Counter").into() }
-/// #     fn call_method(&self, _: &str, _: Args) -> netref::Result<Value> { Ok(Value::None) }
-/// # }
-/// # impl Service for Counter {}
-/// netref::serve("tcp://localhost:18861", || Counter)?;
+/// struct Greeter;
+///
+/// #[netref::service]
+/// impl Greeter {
+///     fn greet(&self, name: &str) -> String {
+///         format!("Hello, {name}!")
+///     }
+/// }
+///
+/// netref::serve("tcp://localhost:18861", || Greeter)?;
 /// # Ok::<(), netref::Error>(())
 /// ```
 ///

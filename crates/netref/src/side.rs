@@ -88,10 +88,7 @@ impl Side {
     }
 
     /// What a request comes to, and how a traceback describes it. No method of any object is called yet.
-    pub(crate) fn plan(
-        &self,
-        request: Result<Request<Value>, BadRequest<Error>>,
-    ) -> (Place, Result<Action>) {
+    pub(crate) fn plan(&self, request: Result<Request<Value>, BadRequest<Error>>) -> (Place, Result<Action>) {
         let mut place = Place::Words("request");
         let request = match request {
             Ok(request) => request,

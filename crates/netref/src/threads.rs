@@ -5,14 +5,14 @@
 //!
 //! # Which thread runs what
 //!
-//! - **The thread that waits for a reply reads the socket itself.** Reading is a [turn](turn::Turn) that one thread has at
-//!   a time; the others that wait are parked and take over when the turn is free. A thread gives up the turn before it
-//!   runs user code, so replies keep flowing whatever user code does.
+//! - **The thread that waits for a reply reads the socket itself.** Reading is a *turn* that one thread has at a time; the
+//!   others that wait are parked and take over when the turn is free. A thread gives up the turn before it runs user
+//!   code, so replies keep flowing whatever user code does.
 //! - **A request of the peer runs on the thread that waits for the call it belongs to**, if the peer says which call that
 //!   is (netref peers do). A stock peer does not say: then the thread that read the request runs it, as in stock,
 //!   unless it is nested too deep. Everything else runs on a pool thread.
 //! - **Nobody waiting:** shortly after the turn was given up and not taken again, a pool thread reads in the
-//!   background, and steps back when a caller comes. [`watch`] notices both.
+//!   background, and steps back when a caller comes. The *watch*, one thread of the process, notices both.
 //! - PING, DEL and CLOSE are dealt with by whoever reads.
 //!
 //! # Why it does not hang
@@ -21,12 +21,20 @@
 //! turn, the unsent bytes, the outcome of a call. Only "unsent, then session" is ever nested. A thread that cannot
 //! write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at the
 //! same time both make progress.
+//!
+//! # Fork
+//!
+//! A forked child has none of the driver's threads, and what its parent had locked stays locked. So it starts with a watch
+//! and a pool of its own, and leaves the links of its parent alone: calls fail with [`EndReason::Forked`], and nothing is
+//! read or written. Links made in the child are like any others.
 
 mod call;
 mod closed;
 mod host;
 mod link;
+mod pipes;
 mod pool;
+mod process;
 mod sending;
 mod serving;
 mod transport;
@@ -37,5 +45,12 @@ pub use call::{Call, CallError, Callback, Outcome, WaitError};
 pub use closed::{Closed, EndReason};
 pub use host::{Dispatch, Host, Interrupted};
 pub use link::{Link, LinkOptions};
-pub use sending::StartError;
+pub use pipes::PipeTransport;
+pub use sending::{ExchangeError, StartError};
 pub use transport::{Interest, SocketTransport, Transport};
+
+/// To be called right before the process forks, by a program that may be making its first connection at that moment.
+pub fn prepare_fork() {
+    watch::prepare_fork();
+    pool::prepare_fork();
+}

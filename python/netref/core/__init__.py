@@ -11,7 +11,7 @@ from netref.core.service import (
     SlaveService,
     VoidService,
 )
-from netref.core.stream import SocketStream
+from netref.core.stream import PipeStream, SocketStream, TunneledSocketStream
 from netref.core.vinegar import GenericException
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "Connection",
     "GenericException",
     "MasterService",
+    "PipeStream",
     "Service",
     "SlaveService",
     "SocketStream",
+    "TunneledSocketStream",
     "VoidService",
 ]

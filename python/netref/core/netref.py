@@ -184,10 +184,12 @@ def _local_exception(exc):
     cls = described.instance if described is not None else None
     if not (isinstance(cls, type) and issubclass(cls, BaseException)):
         cls = Exception
+    if not exc.____id_pack__[2]:
+        return cls, cls(), None  # a stock peer sends the exception's class
     try:
-        args = tuple(exc.args) if exc.____id_pack__[2] else ()
-    except Exception:
-        args = ()
+        args = tuple(exc.args)
+    except AttributeError:
+        args = (str(exc),)  # the peer does not show its exception's arguments, as is the default
     return cls, cls(*args), None
 
 

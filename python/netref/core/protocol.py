@@ -6,7 +6,12 @@ import os
 
 from netref import _netref
 from netref.core import consts, vinegar
+from netref.core.transport import transport_of
 from netref.lib import Timeout
+
+
+class ForkedConnectionError(EOFError):
+    """A connection of the parent process was used in a forked child, where nothing is sent over it or read from it."""
 
 
 class PingError(Exception):
@@ -47,16 +52,21 @@ DEFAULT_CONFIG = {
     "wire": "v6",
     "dispatch": "chain",
     "close_timeout": 1,
+    "serve": "background",
 }
 """The configuration that every connection starts from; a live dictionary, which programs may change.
 
 ``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older.
 ``dispatch`` is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run
-all of them on threads of their own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other
-keys are RPyC's; keys not listed are ignored.
+all of them on threads of their own. ``serve`` is ``"background"`` to answer the
+peer also while nobody here waits or serves, or ``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer
+to take note. All other keys are RPyC's; keys not listed are ignored.
 """
 
 _connection_ids = itertools.count(1)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_netref.prepare_fork)
 
 
 class Connection(_netref.Connection):
@@ -69,6 +79,7 @@ class Connection(_netref.Connection):
 
     def __init__(self, root, channel, config={}):  # noqa: B006
         self._local_root = None
+        self._last_traceback = None
         settings = dict(DEFAULT_CONFIG)
         settings.update(config)
         if settings["connid"] is None:
@@ -78,16 +89,18 @@ class Connection(_netref.Connection):
         self._bind_threads = settings["bind_threads"]
         # Servers say with whom they talk; who does not is the one who dialled.
         initiator = settings["endpoints"] is None
-        sock = channel.stream.sock
-        sock.settimeout(None)
+        self._process = os.getpid()
+        over, compress = transport_of(channel)
         self._local_root = root
         try:
-            self._start(channel.fileno(), settings, initiator, bool(channel.compress))
+            self._start(over, settings, initiator, compress)
         except BaseException:
             self._local_root = None
             raise
 
     def __del__(self):
+        if self._process != os.getpid():
+            return  # the parent's business
         # The link cannot find a connection that is being collected, so the service is told from here.
         self._hang_up()
         self._on_ended("nobody on this side holds the connection any more")
@@ -126,8 +139,9 @@ class Connection(_netref.Connection):
         return self._channel.fileno()
 
     def close(self):
-        """Closes the connection. Waits at most ``close_timeout`` seconds for the peer to take note."""
-        if self.closed:
+        """Closes the connection. Waits at most ``close_timeout`` seconds for the peer to take note. Does nothing in a forked
+        child, whose parent goes on using it."""
+        if self.closed or self._process != os.getpid():
             return
         before_closed = self._config.get("before_closed")
         try:
@@ -185,6 +199,9 @@ class Connection(_netref.Connection):
         self.serve_all()
 
     def _box_exc(self, typ, val, tb):
+        if self._config["allow_all_attrs"]:
+            # For classic.pm(). Peers who cannot look at it shall not keep what its frames hold alive.
+            self._last_traceback = tb
         return vinegar.dump(
             typ,
             val,
@@ -203,6 +220,7 @@ class Connection(_netref.Connection):
 
     def _on_ended(self, reason):
         """Called when the connection has ended for whatever reason, with no lock held. Tells the service, once."""
+        self._last_traceback = None
         root, self._local_root, self._remote_root = self._local_root, None, None
         if root is not None:
             self._channel.close()

@@ -1,5 +1,6 @@
 """Services: what each side of a connection offers to the other."""
 
+import functools
 import importlib
 import importlib.util
 
@@ -50,11 +51,12 @@ class Service:
     exposed_get_service_name = get_service_name
 
     @hybridmethod
-    def _connect(self, channel, config={}):  # noqa: B006
+    def _connect(self, channel, config={}):
         """Makes a connection over a channel that offers this service."""
         service = self() if isinstance(self, type) else self
         conn = service._protocol(service, channel, config)
         service.on_connect(conn)
+        conn._attend()
         return conn
 
 
@@ -158,7 +160,7 @@ class FakeSlaveService(VoidService):
 
 class MasterService(Service):
     """Uses a peer that offers :class:`SlaveService`: the connection gets ``modules``, ``builtins``, ``eval``, ``execute``
-    and ``namespace``."""
+    ``namespace`` and ``teleport``."""
 
     __slots__ = ()
 
@@ -173,6 +175,14 @@ class MasterService(Service):
         conn.execute = slave.execute
         conn.namespace = slave.namespace
         conn.builtins = conn.builtin = conn.modules.builtins
+        conn.teleport = functools.partial(_teleport, conn)
+
+
+def _teleport(conn, func, globals=None, def_=True):
+    """``conn.teleport``: see :func:`netref.utils.classic.teleport_function`."""
+    from netref.utils.classic import teleport_function  # built on this module
+
+    return teleport_function(conn, func, globals, def_)
 
 
 class ClassicService(MasterService, SlaveService):

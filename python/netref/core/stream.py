@@ -1,11 +1,13 @@
 """Byte streams that a connection can run over."""
 
 import errno
+import os
 import select
 import socket
+import sys
 
 from netref.core import consts
-from netref.lib import socket_backoff_connect
+from netref.lib import Timeout, socket_backoff_connect
 
 
 class ClosedFile:
@@ -51,16 +53,21 @@ class Stream:
         raise NotImplementedError
 
     def poll(self, timeout):
-        """Whether there is something to read, after waiting for at most ``timeout`` seconds (None: for ever)."""
-        timeout = None if timeout is None else _seconds_left(timeout)
+        """Whether there is something to read, or the end of it, after waiting.
+
+        :param timeout: seconds, or a :class:`netref.lib.Timeout`; None for ever
+        :raises EOFError: if the stream is closed
+        :raises OSError: if it cannot be waited on
+        """
+        limit = Timeout(timeout)
         try:
-            if hasattr(select, "poll"):
-                poller = select.poll()
-                poller.register(self.fileno(), select.POLLIN)
-                return bool(poller.poll(None if timeout is None else max(0, timeout) * 1000))
-            return bool(select.select([self], [], [], timeout)[0])
-        except (OSError, ValueError) as error:
-            raise EOFError(f"stream has been closed: {error}") from error
+            if not hasattr(select, "poll"):
+                return bool(select.select([self], [], [], limit.timeleft())[0])
+            poller = select.poll()
+            poller.register(self.fileno(), select.POLLIN | select.POLLPRI)
+            return bool(poller.poll(limit.timeleft() * 1000 if limit.finite else None))
+        except ValueError as error:
+            raise OSError(f"the stream cannot be waited on: {error}") from error
 
     def read(self, count):
         """Exactly ``count`` bytes; ``EOFError`` if the stream ends first."""
@@ -69,6 +76,12 @@ class Stream:
     def write(self, data):
         """Writes all of ``data``."""
         raise NotImplementedError
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
 
 
 class SocketStream(Stream):
@@ -94,8 +107,12 @@ class SocketStream(Stream):
         keepalive=False,
         attempts=6,
     ):
-        family, socktype, proto, _, address = socket.getaddrinfo(host, port, family, socktype, proto)[0]
-        sock = socket_backoff_connect(family, socktype, proto, address, timeout, attempts)
+        try:
+            family, socktype, proto, _, address = socket.getaddrinfo(host, port, family, socktype, proto)[0]
+            sock = socket_backoff_connect(family, socktype, proto, address, timeout, attempts)
+        except OSError as error:
+            _say_where(error, host, port)
+            raise
         try:
             # Always: two small messages in a row must not wait for each other's acknowledgement.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,7 +132,9 @@ class SocketStream(Stream):
         :keyword ipv6: whether to use IPv6
         :keyword timeout: seconds for an attempt to connect
         :keyword attempts: how many attempts to make
+        :keyword nodelay: accepted; messages are never delayed
         :keyword keepalive: True, or seconds of idleness before TCP asks whether the peer is there
+        :keyword family, socktype, proto: of the socket
         :raises OSError: if there is nobody to connect to
         """
         if kwargs.pop("ipv6", False):
@@ -129,10 +148,32 @@ class SocketStream(Stream):
         try:
             sock.settimeout(timeout)
             sock.connect(path)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError) and error.errno is not None:
+                error.filename = path
+            raise
+        return cls(sock)
+
+    @classmethod
+    def ssl_connect(cls, host, port, ssl_kwargs, **kwargs):
+        """Connects to a TCP server and does a TLS handshake with it.
+
+        :param ssl_kwargs: ``ssl_version``, ``certfile``, ``keyfile``, ``ca_certs``, ``ciphers``, ``check_hostname`` and
+            ``cert_reqs`` for the ``ssl.SSLContext``; what is left is for its ``wrap_socket``
+        :param kwargs: as for :meth:`connect`
+        :raises OSError: if there is nobody to connect to
+        :raises ssl.SSLError: if the handshake fails
+        """
+        if kwargs.pop("ipv6", False):
+            kwargs["family"] = socket.AF_INET6
+        sock = cls._connect(host, port, **kwargs)
+        try:
+            context, options = _client_context(dict(ssl_kwargs))
+            return cls(context.wrap_socket(sock, server_hostname=host, **options))
         except BaseException:
             sock.close()
             raise
-        return cls(sock)
 
     @property
     def closed(self):
@@ -182,17 +223,137 @@ class SocketStream(Stream):
             raise EOFError(str(error)) from error
 
 
-def _seconds_left(timeout):
-    """A number of seconds, or what is left of a :class:`netref.lib.Timeout`."""
-    left = getattr(timeout, "timeleft", None)
-    return timeout if left is None else left()
+class TunneledSocketStream(SocketStream):
+    """A stream over a socket that leads into a tunnel, its attribute ``tun``, which is closed along with it."""
+
+    __slots__ = ("tun",)
+
+    def __init__(self, sock):
+        super().__init__(sock)
+        self.tun = None
+
+    def close(self):
+        super().close()
+        if self.tun:
+            self.tun.close()
+
+
+class PipeStream(Stream):
+    """A stream over two pipes, one for each direction.
+
+    :param incoming: a file to read from
+    :param outgoing: a file to write to
+    """
+
+    __slots__ = ("incoming", "outgoing")
+
+    MAX_IO_CHUNK = consts.STREAM_CHUNK
+
+    def __init__(self, incoming, outgoing):
+        outgoing.flush()
+        self.incoming = incoming
+        self.outgoing = outgoing
+
+    @classmethod
+    def from_std(cls):
+        """A stream over standard input and output, which the program can then no longer use for anything else."""
+        stream = cls(sys.stdin, sys.stdout)
+        sys.stdin = sys.stdout = os.open(os.devnull, os.O_RDWR)
+        return stream
+
+    @classmethod
+    def create_pair(cls):
+        """Two streams that lead to each other."""
+        left_in, right_out = os.pipe()
+        right_in, left_out = os.pipe()
+        left = cls(os.fdopen(left_in, "rb"), os.fdopen(left_out, "wb"))
+        right = cls(os.fdopen(right_in, "rb"), os.fdopen(right_out, "wb"))
+        return left, right
+
+    @property
+    def closed(self):
+        return self.incoming is ClosedFile
+
+    def close(self):
+        incoming, outgoing = self.incoming, self.outgoing
+        self.incoming = self.outgoing = ClosedFile
+        incoming.close()
+        try:
+            outgoing.close()
+        except OSError:
+            pass  # what was buffered has nobody to go to
+
+    def fileno(self):
+        return self.incoming.fileno()
+
+    def read(self, count):
+        chunks = []
+        while count > 0:
+            try:
+                chunk = os.read(self.incoming.fileno(), min(self.MAX_IO_CHUNK, count))
+            except OSError as error:
+                self.close()
+                raise EOFError(error) from error
+            if not chunk:
+                self.close()
+                raise EOFError("connection closed by peer")
+            chunks.append(chunk)
+            count -= len(chunk)
+        return b"".join(chunks)
+
+    def write(self, data):
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self.outgoing.fileno(), rest[: self.MAX_IO_CHUNK]) :]
+        except OSError as error:
+            self.close()
+            raise EOFError(error) from error
 
 
 def _set_keepalive(sock, idle):
+    """Has TCP ask an idle peer whether it is there, and give up after five questions.
+
+    :param idle: seconds before the first question, and between questions; True for 60
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if idle is not True:
-        for option, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", idle), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, option):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(value))
+    if not all(hasattr(socket, option) for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")):
+        return
+    seconds = 60 if idle is True else idle
+    if seconds < 1:
+        raise ValueError("Keepalive minimal value is 1 second")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
 
 
+def _client_context(options):
+    """An ``ssl.SSLContext``, and those of the options that are not about it."""
+    import ssl  # takes long to import, and few need it
+
+    version = options.pop("ssl_version", None)
+    context = ssl.create_default_context() if version is None else ssl.SSLContext(version)
+    certfile, keyfile = options.pop("certfile", None), options.pop("keyfile", None)
+    if certfile is not None:
+        context.load_cert_chain(certfile, keyfile=keyfile)
+    if (ca_certs := options.pop("ca_certs", None)) is not None:
+        context.load_verify_locations(ca_certs)
+    if (ciphers := options.pop("ciphers", None)) is not None:
+        context.set_ciphers(ciphers)
+    # In this order: a context that checks names refuses to verify nothing.
+    if (check_hostname := options.pop("check_hostname", None)) is not None:
+        context.check_hostname = check_hostname
+    if (verify_mode := options.pop("cert_reqs", None)) is not None:
+        context.verify_mode = verify_mode
+    return context, options
+
+
+def _say_where(error, host, port):
+    """Adds to an error of the system whom it was that could not be connected to, which it leaves out."""
+    where = f"{host} port {port}"
+    if isinstance(error, ConnectionRefusedError):
+        where += ": nothing listens there; check the port, and that the server is running"
+    if error.strerror is None:
+        error.args = (f"{error} ({where})",)
+    else:
+        error.strerror = f"{error.strerror} ({where})"

@@ -84,8 +84,12 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
         return GenericException(val)
     (module_name, class_name), args, attributes, text = val
     found = _find_class(module_name, class_name, import_custom_exceptions, instantiate_custom_exceptions)
-    cls = _get_exception_class(found or _generic_class(module_name, class_name))
-    exc = cls.__new__(cls)
+    generic = _generic_class(module_name, class_name)
+    try:
+        exc = _blank(found or generic)
+    except Exception:
+        # Its __new__ wants more than data: an ExceptionGroup wants exceptions.
+        exc = _blank(generic)
     exc.args = args
     for name, value in attributes:
         try:
@@ -139,6 +143,12 @@ def _generic_class(module_name, class_name):
         namespace = {"__module__": f"{__name__}/{module_name}"}
         cls = _generic_exceptions_cache[name] = type(name, (GenericException,), namespace)
     return cls
+
+
+def _blank(cls):
+    """An exception of a class like ``cls``, made without running its ``__init__``."""
+    cls = _get_exception_class(cls)
+    return cls.__new__(cls)
 
 
 def _get_exception_class(cls):

@@ -1,5 +1,6 @@
 """Small things that programs import from here, as they do from RPyC."""
 
+import importlib
 import inspect
 import itertools
 import logging
@@ -11,6 +12,31 @@ import time
 import types
 
 SPAWN_THREAD_PREFIX = "RpycSpawnThread"
+maxint = sys.maxsize
+
+
+class MissingModule:
+    """What :func:`safe_import` returns for a module that there is not: false, and an ``ImportError`` when used."""
+
+    __slots__ = ("__name",)
+
+    def __init__(self, name):
+        self.__name = name
+
+    def __getattr__(self, name):
+        error = AttributeError if name.startswith("__") else ImportError
+        raise error(f"module {self.__name!r} not found")
+
+    def __bool__(self):
+        return False
+
+
+def safe_import(name):
+    """A module, or a :class:`MissingModule` where it cannot be imported."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return MissingModule(name)
 
 
 def setup_logger(quiet=False, logfile=None, namespace=None):

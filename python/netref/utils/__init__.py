@@ -1,6 +1,7 @@
 """Marking what a service exposes; and, in modules below, servers, ways to connect, and classic mode."""
 
 import functools
+import importlib
 import inspect
 
 from netref.core.protocol import DEFAULT_CONFIG
@@ -42,3 +43,10 @@ def _bearer_of_mark(member):
     if isinstance(member, property):
         return member.fget
     return getattr(member, "__func__", member)
+
+
+def __getattr__(name):
+    """``registry`` is here without having been imported, as in stock."""
+    if name == "registry":
+        return importlib.import_module("netref.utils.registry")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

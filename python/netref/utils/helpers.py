@@ -82,7 +82,6 @@ def async_(proxy):
     return _Async(proxy)
 
 
-
 class timed:
     """A remote function whose results expire.
 

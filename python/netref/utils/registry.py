@@ -11,13 +11,30 @@ import sys
 import time
 
 from netref.core import brine
+from netref.utils.registrars import (
+    MAGIC,
+    MAX_DGRAM_SIZE,
+    REGISTRY_PORT,
+    RegistryClient,
+    TCPRegistryClient,
+    UDPRegistryClient,
+    keep_registered,
+)
+
+__all__ = [
+    "DEFAULT_PRUNING_TIMEOUT",
+    "MAX_DGRAM_SIZE",
+    "REGISTRY_PORT",
+    "RegistryClient",
+    "RegistryServer",
+    "TCPRegistryClient",
+    "TCPRegistryServer",
+    "UDPRegistryClient",
+    "UDPRegistryServer",
+    "keep_registered",
+]
 
 DEFAULT_PRUNING_TIMEOUT = 4 * 60  # seconds
-MAX_DGRAM_SIZE = 1500  # bytes
-REGISTRY_PORT = 18811
-
-_MAGIC = "RPYC"
-_MAX_ANSWER = 64 * 1024  # bytes; what a list of services may take
 
 
 class RegistryServer:
@@ -96,7 +113,7 @@ class RegistryServer:
             magic, command, args = brine.load(data)
         except Exception:
             return None
-        if magic != _MAGIC:
+        if magic != MAGIC:
             self.logger.warning("invalid magic: %r", magic)
             return None
         function = getattr(self, f"cmd_{command.lower()}", None) if isinstance(command, str) else None
@@ -273,24 +290,3 @@ def _bound_socket(host, port, kind, reuse_addr):
         sock.close()
         raise
     return sock
-
-
-from netref.utils.registrars import (  # noqa: E402  (they need the constants above)
-    RegistryClient,
-    TCPRegistryClient,
-    UDPRegistryClient,
-    keep_registered,
-)
-
-__all__ = [
-    "DEFAULT_PRUNING_TIMEOUT",
-    "MAX_DGRAM_SIZE",
-    "REGISTRY_PORT",
-    "RegistryClient",
-    "RegistryServer",
-    "TCPRegistryClient",
-    "TCPRegistryServer",
-    "UDPRegistryClient",
-    "UDPRegistryServer",
-    "keep_registered",
-]

@@ -1,219 +1,12 @@
 """Servers."""
 
-import errno
-import logging
 import os
-import socket
-import sys
 import threading
-import time
 
-from netref.core.channel import Channel
-from netref.core.stream import SocketStream
-from netref.lib import spawn
-from netref.utils.authenticators import AuthenticationError
+from netref.utils.pool_server import ThreadPoolServer
+from netref.utils.server_base import Server
 
-#: Accepting fails with these when something runs out; the server pauses and goes on.
-_SCARCE = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-_FIRST_PAUSE = 0.01
-_LAST_PAUSE = 1.0
-
-
-class Server:
-    """What all servers share: listening, accepting, authenticating, serving one client.
-
-    :param service: the service class, of which each connection gets an instance, or an instance, which they share
-    :param hostname: the address to listen at; empty for all of the machine's
-    :param ipv6: whether to listen on IPv6
-    :param port: the port; 0 for a free one
-    :param backlog: clients that may wait to be accepted
-    :param reuse_addr: whether to take a port that was in use a moment ago
-    :param authenticator: called with a client's socket; returns (socket, credentials) or raises
-        :class:`~netref.utils.authenticators.AuthenticationError`
-    :param protocol_config: settings for the connections, see :data:`netref.core.protocol.DEFAULT_CONFIG`
-    :param logger: where to log; ``<SERVICE>/<port>`` by default
-    :param listener_timeout: seconds between looks whether the server was closed; None for no looks
-    :param socket_path: a unix socket to listen at, instead of hostname and port
-    """
-
-    def __init__(
-        self,
-        service,
-        hostname=None,
-        ipv6=False,
-        port=0,
-        backlog=socket.SOMAXCONN,
-        reuse_addr=True,
-        authenticator=None,
-        registrar=None,
-        auto_register=None,
-        protocol_config=None,
-        logger=None,
-        listener_timeout=0.5,
-        socket_path=None,
-    ):
-        self.active = False
-        self._closed = False
-        self.service = service
-        self.authenticator = authenticator
-        self.backlog = backlog
-        self.auto_register = bool(registrar) if auto_register is None else auto_register
-        self.protocol_config = {} if protocol_config is None else protocol_config
-        self.hostname = hostname or ""
-        self.clients = set()
-        if socket_path is not None:
-            if hostname or port or ipv6:
-                raise ValueError("socket_path is mutually exclusive with: hostname, ipv6, port")
-            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.listener.bind(socket_path)
-            self.hostname, self.port = "", socket_path
-        else:
-            family = socket.AF_INET6 if ipv6 else socket.AF_INET
-            address = socket.getaddrinfo(
-                hostname, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, socket.AI_PASSIVE
-            )[0][4]
-            self.listener = socket.socket(family, socket.SOCK_STREAM)
-            if reuse_addr and sys.platform != "win32":
-                self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(address)
-            self.hostname, self.port = self.listener.getsockname()[:2]
-        self.listener.settimeout(listener_timeout)
-        self.logger = logger or logging.getLogger(f"{self.service.get_service_name()}/{self.port}")
-        self.protocol_config.setdefault("logger", self.logger)
-        self._pause = _FIRST_PAUSE
-
-    def start(self):
-        """Accepts and serves clients until :meth:`close`, on the calling thread."""
-        self._listen()
-        try:
-            while self.active:
-                self.accept()
-        except EOFError:
-            pass  # closed by another thread
-        except KeyboardInterrupt:
-            self.logger.warning("keyboard interrupt!")
-        finally:
-            self.logger.info("server has terminated")
-            self.close()
-
-    def _listen(self):
-        """Makes the socket listen, so that clients can connect even before :meth:`start` accepts them."""
-        if self.active:
-            return
-        self.listener.listen(self.backlog)
-        self.logger.info("server started on [%s]:%s", self.hostname, self.port)
-        self.active = True
-
-    def _start_in_thread(self):
-        """Starts the server on a daemon thread, and returns once clients can connect."""
-        self._listen()
-        return spawn(self.start)
-
-    def close(self):
-        """Stops accepting, and closes the connections of all clients."""
-        if self._closed:
-            return
-        self._closed = True
-        self.active = False
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # not listening yet
-        self.listener.close()
-        if isinstance(self.port, str):
-            try:
-                os.unlink(self.port)
-            except OSError:
-                pass  # somebody removed the name already
-        self.logger.info("listener closed")
-        for client in set(self.clients):
-            try:
-                client.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-            client.close()
-        self.clients.clear()
-
-    def accept(self):
-        """Waits for a client and has it served by :meth:`_accept_method`. Running out of file descriptors, memory or threads
-        does not end the server: it pauses, and goes on.
-
-        :raises EOFError: if the server was closed
-        """
-        sock = None
-        try:
-            sock, address = self.listener.accept()
-        except TimeoutError:
-            return
-        except OSError as error:
-            if not self.active or self.listener.fileno() < 0:
-                raise EOFError("the server was closed") from error
-            if error.errno in _SCARCE:
-                self._wait_for_better_times(error)
-            return
-        sock.setblocking(True)
-        self.logger.info("accepted %s with fd %s", address, sock.fileno())
-        self.clients.add(sock)
-        try:
-            self._accept_method(sock)
-            self._pause = _FIRST_PAUSE
-        except RuntimeError as error:  # no thread can be started
-            self.clients.discard(sock)
-            sock.close()
-            self._wait_for_better_times(error)
-
-    def _wait_for_better_times(self, error):
-        self.logger.warning("cannot accept clients: %s; trying again in %s s", error, self._pause)
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, _LAST_PAUSE)
-
-    def _accept_method(self, sock):
-        """Has a client served: where servers differ."""
-        raise NotImplementedError
-
-    def _authenticate_and_serve_client(self, sock):
-        """Serves a client from its first byte to its last."""
-        try:
-            credentials = None
-            if self.authenticator:
-                address = sock.getpeername()
-                original = sock
-                try:
-                    sock, credentials = self.authenticator(sock)
-                except AuthenticationError:
-                    self.logger.info("%s failed to authenticate, rejecting connection", address)
-                    return
-                self.logger.info("%s authenticated successfully", address)
-                self.clients.discard(original)
-                self.clients.add(sock)
-            self._serve_client(sock, credentials)
-        except Exception:
-            self.logger.exception("client connection terminated abruptly")
-        finally:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-            sock.close()
-            self.clients.discard(sock)
-
-    def _serve_client(self, sock, credentials):
-        """Makes the connection with a client and serves it."""
-        address = sock.getpeername()
-        self.logger.info("welcome %s%s", address, f" ({credentials!r})" if credentials else "")
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        endpoints = (sock.getsockname(), address)
-        config = dict(self.protocol_config, credentials=credentials, endpoints=endpoints, logger=self.logger)
-        try:
-            conn = self.service._connect(Channel(SocketStream(sock)), config)
-            self._handle_connection(conn)
-        finally:
-            self.logger.info("goodbye %s", address)
-
-    def _handle_connection(self, conn):
-        """Serves a connection until it ends."""
-        conn.serve_all()
+__all__ = ["ForkingServer", "GeventServer", "OneShotServer", "Server", "ThreadPoolServer", "ThreadedServer"]
 
 
 class ThreadedServer(Server):
@@ -231,3 +24,62 @@ class OneShotServer(Server):
             self._authenticate_and_serve_client(sock)
         finally:
             self.close()
+
+
+class ForkingServer(Server):
+    """A server with a process for each client, forked from this one. Parameters as for :class:`Server`.
+
+    Of the children only those that it forked itself are waited for, when it accepts and every ``listener_timeout`` seconds, so
+    it does not interfere with what else the program does with processes.
+    """
+
+    def __init__(self, *args, **kwargs):
+        if not hasattr(os, "fork"):
+            raise OSError("ForkingServer not supported on this platform")
+        self._children = set()
+        super().__init__(*args, **kwargs)
+
+    def accept(self):
+        super().accept()
+        self._collect_children()
+
+    def _accept_method(self, sock):
+        pid = os.fork()
+        if pid == 0:
+            self._serve_in_child(sock)
+        self._children.add(pid)
+        self.clients.discard(sock)
+        sock.close()
+
+    def _serve_in_child(self, sock):
+        """Serves one client and ends the process, without running anything that the parent has planned for its own end."""
+        try:
+            self.active = False
+            self.auto_register = False
+            self.listener.close()
+            self._children.clear()
+            self.clients.clear()
+            self._authenticate_and_serve_client(sock)
+        except BaseException:
+            self.logger.exception("child process terminated abnormally")
+        finally:
+            os._exit(0)
+
+    def _collect_children(self):
+        for pid in list(self._children):
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                ended = pid  # somebody else waited for it
+            if ended:
+                self._children.discard(pid)
+
+
+class GeventServer(Server):
+    """A server with a greenlet for each client, for programs in which ``gevent.monkey.patch_all()`` was called. Parameters as
+    for :class:`Server`."""
+
+    def _accept_method(self, sock):
+        import gevent
+
+        gevent.spawn(self._authenticate_and_serve_client, sock)

@@ -35,10 +35,6 @@ impl<O: Clone, T> Session<O, T> {
         request: Scanned<O>,
     ) -> Result<Event<O, T>, ProtocolError> {
         let Scanned { handler, body, parent, claims } = request;
-        if handler != HELLO {
-            // A netref peer that speaks first says HELLO first, so this one knows no extensions.
-            self.offer = Offer::Made(self.offered());
-        }
         match handler {
             handlers::DEL => self.accept_release(head.seq, &payload, body),
             handlers::CLOSE => {

@@ -184,7 +184,8 @@ impl Driver {
     /// Whether a request may be part of a call of ours, which waits for it. Stock peers do not say.
     pub(super) fn is_part_of_call(&self, request: &Inbound<Shared>) -> bool {
         let session = self.session();
-        request.parent().is_some() || (!session.features().chain && session.awaits_reply())
+        let may_be = !session.features().chain && session.awaits_reply();
+        request.parent().is_some() || (may_be && !self.closing.load(Ordering::Acquire))
     }
 
     /// Drops objects of ours that the peer let go of, where their destructors may block.
@@ -256,7 +257,6 @@ impl Driver {
             // Where nobody waits for the call any more, nobody misses this.
             let _ = token.send(Err(CallError::Closed(closed.clone())));
         }
-        self.open();
         self.output.notify_one();
         self.has_room.notify_waiters();
         self.discard(garbage);

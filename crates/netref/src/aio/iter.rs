@@ -1,6 +1,5 @@
 use super::Remote;
 use crate::error::Result;
-use crate::operation::Operation;
 use crate::value::Value;
 
 /// Steps through a remote iterator.
@@ -34,7 +33,7 @@ impl RemoteIter {
         if self.inner.has_ended() {
             return None;
         }
-        let item = self.as_remote().request(Operation::next(self.inner.as_remote()).request).await;
+        let item = self.as_remote().call_method("__next__", ()).await;
         self.inner.step(item)
     }
 

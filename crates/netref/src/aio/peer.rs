@@ -79,10 +79,12 @@ impl TokioPeer {
             return Err(Error::WouldBlock);
         }
         let exchange = self.exchange(handler, world.0, write);
-        match self.side().timeout() {
+        let limit = self.side().timeout().unwrap_or(Duration::MAX);
+        match Instant::now().checked_add(limit) {
+            Some(deadline) => {
+                block_on_until(exchange, deadline).unwrap_or_else(|| Err(timed_out(handler, limit)))
+            }
             None => block_on(exchange),
-            Some(limit) => block_on_until(exchange, Instant::now() + limit)
-                .unwrap_or_else(|| Err(timed_out(handler, limit))),
         }
     }
 

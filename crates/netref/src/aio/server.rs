@@ -49,7 +49,8 @@ pub async fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync 
 ///
 /// Services are those of the blocking API: [`Service::connected`] and [`Service::disconnected`] run where they may block,
 /// and `connected` gets a connection whose blocking operations it may use. Requests of a client wait until `connected` has
-/// returned, except for those that are part of a call which it makes.
+/// returned, except for those that are part of a call which it makes. (Stock clients do not say what a request is part
+/// of. Theirs do not wait while `connected` waits for a reply.) Of a client that it refuses, they are never carried out.
 ///
 /// ```no_run
 /// # use netref::{Class, Object, Args, Value, Service};

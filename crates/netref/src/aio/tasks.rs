@@ -168,6 +168,8 @@ async fn start_requests(
         tokio::select! {
             biased;
             () = driver.wait_open() => break,
+            // Refused, or gone again: nothing that it asked for is done.
+            _ = driver.wait_closed() => return,
             Some(message) = queue.recv() => {
                 if driver.is_part_of_call(&message) { start(message) } else { early.push(message) }
             }

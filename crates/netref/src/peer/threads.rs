@@ -12,7 +12,7 @@ use netref_core::session::Session;
 use crate::error::{Error, Result};
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
-use crate::threads::{Call, Closed, Host, Link, WaitError};
+use crate::threads::{Call, Closed, ExchangeError, Host, Link};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 
@@ -80,19 +80,15 @@ impl ThreadsPeer {
     ) -> Result<Value> {
         let link = &self.0.link;
         let timeout = self.side().timeout();
-        let deadline = timeout.map(|limit| Instant::now() + limit);
-        let call = link.start(handler, None, deadline, |boxer| write(world, boxer))?;
-        match link.wait(&call, deadline) {
-            Ok(()) => {}
-            Err(WaitError::TimedOut | WaitError::Interrupted) => {
-                link.abandon(&call);
-                let what = Request::<Value>::describe(call.handler()).to_owned();
-                return Err(Error::TimedOut { what, limit: timeout.unwrap_or_default() });
-            }
-        }
-        match call.take() {
-            Some(outcome) => read_outcome(world, outcome),
-            None => Err(Error::Unreadable("the result was taken already".to_owned())),
+        let deadline = timeout.and_then(|limit| Instant::now().checked_add(limit));
+        let what = || match handler {
+            Handler::Number(number) => Request::<Value>::describe(number).to_owned(),
+            Handler::Name(name) => name.to_owned(),
+        };
+        match link.exchange(handler, deadline, |boxer| write(world, boxer)) {
+            Ok(outcome) => read_outcome(world, outcome),
+            Err(ExchangeError::Start(error)) => Err(error.into()),
+            Err(_) => Err(Error::TimedOut { what: what(), limit: timeout.unwrap_or_default() }),
         }
     }
 

@@ -5,8 +5,14 @@ use std::thread::{self, Thread};
 
 use netref_core::boxing::ScanError;
 use netref_core::message::{Inbound, Seq};
+use smallvec::SmallVec;
 
 use super::{Closed, Interrupted};
+use crate::running::nesting;
+
+/// Requests of the peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to the
+/// pool. So a peer cannot exhaust a thread's stack.
+pub(super) const MAX_NESTING: usize = 32;
 
 /// What a call ends with: the message with its result or exception, or the reason why there is none.
 pub type Outcome<S> = Result<Inbound<S>, CallError>;
@@ -53,7 +59,10 @@ pub struct Call<S> {
 struct State<S> {
     completed: bool,
     outcome: Option<Outcome<S>>,
-    waiters: Vec<Thread>,
+    /// Nearly always one thread, if any.
+    waiters: SmallVec<[Thread; 1]>,
+    /// How many requests the thread that waits is executing, one inside the other.
+    depth: usize,
     inbox: VecDeque<Inbound<S>>,
     callback: Option<Callback>,
 }
@@ -76,8 +85,14 @@ impl<S> Call<S> {
     }
 
     fn with(seq: Option<Seq>, handler: i64, callback: Option<Callback>) -> Self {
-        let state =
-            State { completed: false, outcome: None, waiters: Vec::new(), inbox: VecDeque::new(), callback };
+        let state = State {
+            completed: false,
+            outcome: None,
+            waiters: SmallVec::new(),
+            depth: 0,
+            inbox: VecDeque::new(),
+            callback,
+        };
         Self { seq, handler, state: Mutex::new(state) }
     }
 
@@ -126,11 +141,11 @@ impl<S> Call<S> {
         self.lock().callback.take()
     }
 
-    /// Hands a request to a thread that waits for this call, or gives it back if none does.
+    /// Hands a request to a thread that waits for this call, or gives it back if none does or can.
     pub(super) fn hand_over(&self, request: Inbound<S>) -> Result<(), Inbound<S>> {
         let mut state = self.lock();
         match state.waiters.first() {
-            Some(waiter) if !state.completed => {
+            Some(waiter) if !state.completed && state.depth < MAX_NESTING => {
                 let waiter = waiter.clone();
                 state.inbox.push_back(request);
                 waiter.unpark();
@@ -140,8 +155,11 @@ impl<S> Call<S> {
         }
     }
 
+    /// The calling thread waits, or is about to: requests that belong to the call are kept for it.
     pub(super) fn enter(&self) {
-        self.lock().waiters.push(thread::current());
+        let mut state = self.lock();
+        state.waiters.push(thread::current());
+        state.depth = nesting();
     }
 
     /// The calling thread waits no more. If no other thread does either, returns the requests that nobody is left to run.

@@ -29,12 +29,14 @@ pub struct LinkOptions {
     pub features: Features,
     /// Where requests of the peer run.
     pub dispatch: Dispatch,
+    /// Whether the driver reads while nobody waits. If not, the peer is served only by threads that wait or serve.
+    pub background: bool,
 }
 
 impl Default for LinkOptions {
     fn default() -> Self {
         let Options { limits, dialect, compression, features } = Options::default();
-        Self { limits, dialect, compression, features, dispatch: Dispatch::default() }
+        Self { limits, dialect, compression, features, dispatch: Dispatch::default(), background: true }
     }
 }
 
@@ -47,6 +49,7 @@ pub struct Link<H: Host> {
     pub(super) transport: Box<dyn Transport>,
     pub(super) limits: Arc<Limits>,
     pub(super) dispatch: Dispatch,
+    background: bool,
     session: Mutex<LinkSession<H>>,
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.
@@ -56,6 +59,10 @@ pub struct Link<H: Host> {
     pub(super) turn: Turn<H::Shared>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
     closed: OnceLock<Closed>,
+    /// This side has sent CLOSE.
+    closes: AtomicBool,
+    /// The peer has sent CLOSE, and whoever read it is about to end the link.
+    pub(super) peer_closes: AtomicBool,
     watched: AtomicBool,
     last_epoch: AtomicU64,
     process: u32,
@@ -65,7 +72,7 @@ impl<H: Host> Link<H> {
     /// Starts a link over a connected transport.
     #[must_use]
     pub fn new(host: H, transport: Box<dyn Transport>, options: LinkOptions) -> Arc<Self> {
-        let LinkOptions { limits, dialect, compression, features, dispatch } = options;
+        let LinkOptions { limits, dialect, compression, features, dispatch, background } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
         let session = Session::new(Options { limits, dialect, compression, features });
         Arc::new(Self {
@@ -73,6 +80,7 @@ impl<H: Host> Link<H> {
             transport,
             limits: session.limits().clone(),
             dispatch,
+            background,
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
             session: Mutex::new(session),
@@ -81,6 +89,8 @@ impl<H: Host> Link<H> {
             turn: Turn::new(),
             servers: Mutex::default(),
             closed: OnceLock::new(),
+            closes: AtomicBool::new(false),
+            peer_closes: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             last_epoch: AtomicU64::new(u64::MAX),
             process: std::process::id(),
@@ -113,7 +123,8 @@ impl<H: Host> Link<H> {
     }
 
     /// That the connection belongs to the parent of this process, if it does.
-    pub(super) fn forked(&self) -> Option<Closed> {
+    #[must_use]
+    pub fn forked(&self) -> Option<Closed> {
         (std::process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
     }
 
@@ -131,6 +142,9 @@ impl<H: Host> Link<H> {
 
     /// Gives back `count` references to a peer's object. Never blocks, and is safe in any destructor.
     pub fn release(self: &Arc<Self>, pack: IdPack, count: u64) {
+        if self.forked().is_some() {
+            return;
+        }
         self.releases.push(pack, count);
         if !self.is_closed() {
             self.attend();
@@ -147,12 +161,11 @@ impl<H: Host> Link<H> {
 
     /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it.
     pub fn close(self: &Arc<Self>, patience: Duration) {
-        if self.closed().is_none() && !patience.is_zero() {
-            let deadline = Some(Instant::now() + patience);
-            if let Ok(call) = self.start(handlers::CLOSE, None, deadline, |boxer| boxer.no_arguments()) {
-                // Whether it answers, hangs up or stays silent: the connection ends.
-                let _ = self.wait(&call, deadline);
-            }
+        if !self.is_closed() && !patience.is_zero() {
+            self.closes.store(true, Ordering::Release);
+            let deadline = Instant::now().checked_add(patience);
+            // Whether it answers, hangs up or stays silent: the connection ends.
+            let _ = self.exchange(handlers::CLOSE, deadline, |boxer| boxer.no_arguments());
         }
         self.end(EndReason::ClosedHere);
     }
@@ -171,6 +184,17 @@ impl<H: Host> Link<H> {
         if std::process::id() != self.process {
             return;
         }
+        let reason = match reason {
+            // A stock peer answers CLOSE by hanging up.
+            EndReason::Transport(_) | EndReason::EndOfStream if self.closes.load(Ordering::Acquire) => {
+                EndReason::ClosedHere
+            }
+            // The transport may fail in another thread before the one that read the peer's CLOSE gets here.
+            EndReason::Transport(_) | EndReason::EndOfStream if self.peer_closes.load(Ordering::Acquire) => {
+                EndReason::ClosedByPeer
+            }
+            reason => reason,
+        };
         let heard_nothing = {
             let counters = self.session().counters();
             counters.requests_received == 0 && counters.replies_received == 0
@@ -223,7 +247,7 @@ impl<H: Host> Watched for Link<H> {
             return !self.watched.swap(true, Ordering::AcqRel);
         }
         // Nothing happened since the last look.
-        if !glance.taken && self.turn.try_take() {
+        if self.background && !glance.taken && self.turn.try_take() {
             let link = self.clone();
             pool::spawn(move || {
                 let host = &link.host;

@@ -1,9 +1,11 @@
 //! The pool: threads of the process that run what no waiting thread is due to run.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use super::process::PerProcess;
 
 /// A pool thread ends after idling for as long.
 const IDLE: Duration = Duration::from_secs(10);
@@ -13,6 +15,7 @@ const MAX_THREADS: usize = 16_384;
 
 type Work = Box<dyn FnOnce() + Send>;
 
+#[derive(Default)]
 struct Pool {
     state: Mutex<State>,
     arrived: Condvar,
@@ -25,9 +28,11 @@ struct State {
     idle: usize,
 }
 
+static POOL: PerProcess<Pool> = PerProcess::new();
+
 /// Runs `work` on a pool thread. Work starts in the order in which it is given.
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
-    let pool = instance();
+    let pool = POOL.get();
     let mut state = pool.lock();
     state.work.push_back(Box::new(work));
     if state.idle >= state.work.len() {
@@ -36,7 +41,7 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
     } else if state.threads < MAX_THREADS {
         state.threads += 1;
         drop(state);
-        let started = thread::Builder::new().name("netref-pool".into()).spawn(|| instance().work());
+        let started = thread::Builder::new().name("netref-pool".into()).spawn(|| POOL.get().work());
         if started.is_err() {
             // The work stays queued for the threads there are.
             pool.lock().threads -= 1;
@@ -44,9 +49,9 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn instance() -> &'static Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| Pool { state: Mutex::default(), arrived: Condvar::new() })
+/// Makes sure that no thread is in the middle of setting up the pool while the process forks.
+pub(super) fn prepare_fork() {
+    POOL.get();
 }
 
 impl Pool {

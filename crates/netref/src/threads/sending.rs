@@ -12,7 +12,7 @@ use netref_core::session::{Outgoing, ReplyKind, Sealed};
 
 use super::serving::Goal;
 use super::transport::Interest;
-use super::{Call, Callback, Closed, EndReason, Host, Interrupted, Link};
+use super::{Call, Callback, Closed, EndReason, Host, Interrupted, Link, Outcome, WaitError};
 use crate::running;
 
 /// Bytes that may wait to be sent before the connection is given up: the peer does not read.
@@ -57,9 +57,46 @@ pub enum StartError<E> {
     Interrupted,
 }
 
+/// Why an [exchange](Link::exchange) has no outcome.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError<E> {
+    /// The request could not be sent.
+    #[error(transparent)]
+    Start(#[from] StartError<E>),
+    /// The wait for its reply ended first; the reply will be thrown away.
+    #[error("{0:?}")]
+    Wait(WaitError),
+}
+
 impl<H: Host> Link<H> {
+    /// Sends a request and waits for its reply. Callbacks that belong to the request run on the calling thread, however soon
+    /// they come.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    pub fn exchange<'a, E>(
+        self: &Arc<Self>,
+        handler: impl Into<Handler<'a>>,
+        deadline: Option<Instant>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Outcome<H::Shared>, ExchangeError<E>> {
+        let call = self.send_call(handler.into(), None, deadline, true, write)?;
+        let waited = self.wait_entered(&call, deadline);
+        self.stop_waiting(&call);
+        match (waited, call.take()) {
+            (_, Some(outcome)) => Ok(outcome),
+            (waited, None) => {
+                self.abandon(&call);
+                Err(ExchangeError::Wait(waited.err().unwrap_or(WaitError::TimedOut)))
+            }
+        }
+    }
+
     /// Sends a request and returns the call that awaits its reply. Blocks only while the transport has no room, and reads
     /// meanwhile. `write` writes the arguments; it runs with no lock held.
+    ///
+    /// For a call that this thread waits for at once, [`exchange`](Self::exchange) is right.
     ///
     /// # Errors
     /// [`StartError`]; nothing was sent then, and nothing is lent.
@@ -70,10 +107,21 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
+        self.send_call(handler.into(), callback, deadline, false, write)
+    }
+
+    /// Sends a request. If the calling thread `waits` for its reply, that is known before the peer can call back.
+    fn send_call<E>(
+        self: &Arc<Self>,
+        handler: Handler<'_>,
+        callback: Option<Callback>,
+        deadline: Option<Instant>,
+        waits: bool,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
         if let Some(closed) = self.closed().or_else(|| self.forked()) {
             return Err(StartError::Closed(closed));
         }
-        let handler = handler.into();
         let message = self.session().start_request(handler, running::request_of(self.address()));
         let number = match handler {
             Handler::Number(number) => number,
@@ -81,13 +129,22 @@ impl<H: Host> Link<H> {
         };
         let call = Arc::new(Call::new(message.seq(), number, callback));
         let frame = self.write_message(message, write)?;
+        if waits {
+            call.enter();
+        }
         let sent = self.session().send_request(frame, call.clone());
         if sent.is_err() {
             return Err(StartError::Closed(self.closed_or_unknown()));
         }
         self.unsettled.store(true, Ordering::Release);
-        self.transmit(deadline).map_err(|Interrupted| StartError::Interrupted)?;
-        Ok(call)
+        match self.transmit(deadline) {
+            Ok(()) => Ok(call),
+            Err(Interrupted) => {
+                self.stop_waiting(&call);
+                self.abandon(&call);
+                Err(StartError::Interrupted)
+            }
+        }
     }
 
     /// Answers the peer's request `seq`. `write` writes the result or the exception; it runs with no lock held. Blocks only

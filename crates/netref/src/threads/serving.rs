@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use netref_core::message::Inbound;
 use netref_core::session::Event;
 
+use super::call::MAX_NESTING;
 use super::call::Step;
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError, pool};
 use crate::running::{RunningRequest, nesting};
 
-/// Requests of a stock peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to
-/// the pool, which keeps the stack bounded.
-const MAX_NESTING: usize = 32;
 /// A parked thread looks for signals as often, since waking from a park is not something that a signal does.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
@@ -56,12 +54,17 @@ impl<H: Host> Link<H> {
     ) -> Result<(), WaitError> {
         call.enter();
         let outcome = self.wait_entered(call, deadline);
+        self.stop_waiting(call);
+        outcome
+    }
+
+    /// The calling thread waits for `call` no more.
+    pub(super) fn stop_waiting(self: &Arc<Self>, call: &Arc<Call<H::Shared>>) {
         let orphans = call.leave();
         self.turn.leave(call, orphans.is_some());
         for request in orphans.into_iter().flatten() {
             self.run_on_pool(request);
         }
-        outcome
     }
 
     /// Serves the peer's requests until the connection ends.
@@ -83,11 +86,7 @@ impl<H: Host> Link<H> {
         let server = self.new_server();
         server.enter();
         let outcome = self.serve_one_entered(&server, deadline);
-        let orphans = server.leave();
-        self.turn.leave(&server, orphans.is_some());
-        for request in orphans.into_iter().flatten() {
-            self.run_on_pool(request);
-        }
+        self.stop_waiting(&server);
         outcome
     }
 
@@ -120,11 +119,12 @@ impl<H: Host> Link<H> {
         }
     }
 
-    fn wait_entered(
+    pub(super) fn wait_entered(
         self: &Arc<Self>,
         call: &Arc<Call<H::Shared>>,
         deadline: Option<Instant>,
     ) -> Result<(), WaitError> {
+        let mut has_waited = false;
         loop {
             match call.next_step() {
                 Step::Completed => return Ok(()),
@@ -134,9 +134,11 @@ impl<H: Host> Link<H> {
                 }
                 Step::Wait => {}
             }
-            if deadline.is_some_and(|at| Instant::now() >= at) {
+            // Most calls are answered in one go, and need no look at the clock.
+            if has_waited && deadline.is_some_and(|at| Instant::now() >= at) {
                 return Err(WaitError::TimedOut);
             }
+            has_waited = true;
             if self.turn.take_or_follow(call) {
                 self.read_until(&Goal::Call(call), deadline)?;
             } else {
@@ -218,7 +220,12 @@ impl<H: Host> Link<H> {
             if self.is_reached(goal, *worked) || self.is_closed() {
                 return Pause::Return;
             }
-            let space = deframer.space();
+            let missing = deframer.missing();
+            let mut space = deframer.space();
+            if self.transport.reads_exactly() {
+                let wanted = missing.min(space.len());
+                space = &mut space[..wanted];
+            }
             let received = self.host.blocking(|| {
                 if is_full {
                     self.transport.wait(Interest::ReadOrWrite, deadline)?;
@@ -268,6 +275,7 @@ impl<H: Host> Link<H> {
             }
             Ok(Event::Handled) => None,
             Ok(Event::Close) => {
+                self.peer_closes.store(true, Ordering::Release);
                 // The answer goes out if there is room for it; a peer that closes can do without.
                 let _ = self.flush();
                 Some(Pause::End(EndReason::ClosedByPeer))
@@ -303,27 +311,35 @@ impl<H: Host> Link<H> {
         if self.dispatch == Dispatch::Pool {
             return Owner::Pool;
         }
+        if let (Goal::Call(mine), None) = (goal, request.parent())
+            && mine.is_serving()
+        {
+            return Owner::ThisThread;
+        }
         let (caller, chained) = {
             let session = self.session();
             let caller = request.parent().and_then(|seq| session.token(seq).cloned());
             (caller, session.features().chain)
         };
+        let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {
-            (Goal::Call(mine), Some(call)) if Arc::ptr_eq(mine, &call) && !call.is_completed() => {
+            (Goal::Call(mine), Some(call))
+                if Arc::ptr_eq(mine, &call) && !call.is_completed() && has_room =>
+            {
                 Owner::ThisThread
             }
             (_, Some(call)) => Owner::Waiter(call),
-            (Goal::Background, None) => match self.turn.serving_follower() {
-                Some(server) => Owner::Waiter(server),
-                None => Owner::ThisThread,
-            },
             (Goal::One, None) => Owner::ThisThread,
-            (Goal::Call(mine), None) if mine.is_serving() => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
-            (Goal::Call(mine), None) if !chained && !mine.is_completed() && nesting() < MAX_NESTING => {
-                Owner::ThisThread
+            (Goal::Call(mine), None) if !chained && !mine.is_completed() && has_room => Owner::ThisThread,
+            (_, None) => {
+                let follower = self.turn.serving_follower();
+                match follower.or_else(|| if chained { None } else { self.turn.waiting_follower() }) {
+                    Some(call) => Owner::Waiter(call),
+                    None if matches!(goal, Goal::Background) => Owner::ThisThread,
+                    None => Owner::Pool,
+                }
             }
-            (_, None) => self.turn.serving_follower().map_or(Owner::Pool, Owner::Waiter),
         }
     }
 

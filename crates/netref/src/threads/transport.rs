@@ -44,6 +44,11 @@ pub trait Transport: Send + Sync + 'static {
     /// Ends the stream in both directions and wakes whoever is blocked on it.
     fn close(&self);
 
+    /// True if a read must ask for no more than is sure to come, because it returns only when it has all it asked for.
+    fn reads_exactly(&self) -> bool {
+        false
+    }
+
     /// True if the peer is on this machine, so that compressing could only cost.
     fn is_local(&self) -> bool {
         false
@@ -160,10 +165,15 @@ fn wait_for(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -
         Interest::Write => PollFlags::OUT,
         Interest::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
     };
+    poll_until(&mut [PollFd::from_borrowed_fd(fd, flags)], deadline)?;
+    Ok(())
+}
+
+/// Waits until one of `fds` is ready or the deadline passes. Returns how many are.
+pub(super) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> rustix::io::Result<usize> {
     let timeout = deadline.map(|at| {
         let left = at.saturating_duration_since(Instant::now());
         Timespec { tv_sec: left.as_secs().min(i32::MAX as u64) as _, tv_nsec: left.subsec_nanos().into() }
     });
-    rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref())?;
-    Ok(())
+    rustix::event::poll(fds, timeout.as_ref())
 }

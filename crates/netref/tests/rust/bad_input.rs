@@ -119,7 +119,8 @@ fn a_peer_that_is_closed_in_the_middle_of_a_call() {
     let (conn, server) = both_ends();
     let closes = netref::function(move || server.close());
     let outcome = conn.root().unwrap().call_method("call", (closes,));
-    assert!(matches!(ended(outcome).reason(), EndReason::ClosedByPeer));
+    let closed = ended(outcome);
+    assert!(matches!(closed.reason(), EndReason::ClosedByPeer), "{closed:?}");
     assert!(matches!(ended(conn.ping()).reason(), EndReason::ClosedByPeer));
 }
 

@@ -43,6 +43,23 @@ fn three_levels_deep_and_back() {
 }
 
 #[test]
+fn callbacks_inside_one_another_do_not_exhaust_the_stack() {
+    let (conn, _server) = both_ends();
+    let lab = conn.root().unwrap();
+    let dive = {
+        let lab = lab.clone();
+        function(move |level: i64, dive: Value| match level {
+            0 => Ok(Value::None),
+            _ => lab.call_method("call", (dive.clone(), level - 1, dive)),
+        })
+    };
+    assert_eq!(lab.call_method("call", (dive.clone(), 600, dive.clone())).unwrap(), Value::None);
+    // Beyond the limit on requests in flight it is an error, and only of this call.
+    assert_eq!(raised(lab.call_method("call", (dive.clone(), 5000, dive))), "RuntimeError");
+    conn.ping().unwrap();
+}
+
+#[test]
 fn an_idle_client_answers() {
     let (conn, _server, lab) = both_ends_and_lab();
     conn.root().unwrap().call_method("keep", (function(|a: i64, b: i64| a * b),)).unwrap();

@@ -17,7 +17,7 @@ impl Counter {
     /// Counts one further.
     ///
     /// Twice, if told to.
-    pub fn step(&self, _by: Option<u32>) -> u32 {
+    pub(crate) fn step(&self, _by: Option<u32>) -> u32 {
         self.count.fetch_add(_by.unwrap_or(1), Ordering::Relaxed)
     }
 

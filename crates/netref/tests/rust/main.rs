@@ -16,7 +16,6 @@ mod conversions;
 mod exceptions;
 mod files;
 mod lab;
-#[cfg(feature = "macros")]
 mod macros;
 mod operations;
 mod references;

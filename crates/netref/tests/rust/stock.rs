@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use netref::{File, Remote, Value, function};
 
@@ -255,6 +257,20 @@ print("done")
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn a_callback_of_stock_runs_on_the_thread_that_waits() {
+    let server = Stock::serve(&stock6());
+    let conn = netref::connect(&server.url()).unwrap();
+    let root = conn.root().unwrap();
+    let me = thread::current().id();
+    let is_here = function(move || thread::current().id() == me);
+    for _ in 0..20 {
+        // Long enough for the driver to read in the background, which must not make a difference.
+        thread::sleep(Duration::from_millis(3));
+        assert_eq!(root.call_method("call", (is_here.clone(),)).unwrap(), Value::Bool(true));
+    }
 }
 
 #[test]

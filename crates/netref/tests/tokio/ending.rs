@@ -1,9 +1,10 @@
 //! How connections begin and end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use netref::threads::{Closed, EndReason};
-use netref::{Args, Class, Connection, Error, Object, Options, Result, Service, Value, aio};
+use netref::{Args, Class, Connection, Error, IntoValue, Object, Options, Result, Service, Value, aio};
+use netref_core::Request;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -63,7 +64,7 @@ fn a_connection_ends_with_its_runtime() {
         move || started.send(()).map_err(|_| Error::raise("RuntimeError", "gone"))
     });
     let waiting = std::thread::spawn(move || {
-        let forever = netref::function(|| std::thread::park());
+        let forever = netref::function(std::thread::park);
         root.call_method("call", (hang,)).and_then(|_| root.call_method("call", (forever,)))
     });
     called.1.recv().unwrap();
@@ -78,30 +79,40 @@ fn a_connection_ends_with_its_runtime() {
 fn services_hear_of_clients_coming_and_going() {
     on_both_flavors(|| async {
         let (events, mut heard) = mpsc::unbounded_channel();
-        let server = aio::Server::bind("tcp://127.0.0.1:0", move || Door::new(events.clone())).await.unwrap();
+        let (bell, ring) = std::sync::mpsc::channel();
+        let ring = Arc::new(Mutex::new(ring));
+        let door = move || Door { word: Mutex::default(), events: events.clone(), bell: ring.clone() };
+        let server = aio::Server::bind("tcp://127.0.0.1:0", door).await.unwrap();
         let url = server.address().to_string();
         let running = tokio::spawn({
             let server = server.clone();
             async move { server.run().await }
         });
-        let options = Options::new().service(netref::function(|| "pass"));
-        let client = aio::connect_with(&options, &url).await.unwrap();
-        // The request waits for `connected`, which calls the client first.
-        let word = client.root().await.unwrap().call_method("word", ()).await.unwrap();
-        assert_eq!(word, Value::Str("pass".into()));
+
+        // The first request waits for `connected`. What that asks the client, who asks back before it answers, does not.
+        let client = visitor(&url, "pass").await;
+        let early = tokio::spawn({
+            let client = client.clone();
+            async move { client.root().await?.call_method("word", ()).await }
+        });
+        client.ping().await.unwrap();
+        bell.send(()).unwrap();
+        assert_eq!(early.await.unwrap().unwrap(), Value::Str("pass".into()));
         client.close().await;
         assert_eq!(heard.recv().await.unwrap(), "pass came");
         assert_eq!(heard.recv().await.unwrap(), "the peer closed the connection");
 
         // One that is refused.
-        let options = Options::new().service(netref::function(|| "sesame"));
-        let client = aio::connect_with(&options, &url).await.unwrap();
+        let client = visitor(&url, "sesame").await;
+        client.ping().await.unwrap();
+        bell.send(()).unwrap();
         assert!(matches!(client.root().await, Err(Error::Closed(_))));
         assert_eq!(heard.recv().await.unwrap(), "sesame came");
 
         // One that is there when the server stops.
-        let options = Options::new().service(netref::function(|| "pass"));
-        let client = aio::connect_with(&options, &url).await.unwrap();
+        let client = visitor(&url, "pass").await;
+        client.ping().await.unwrap();
+        bell.send(()).unwrap();
         client.root().await.unwrap();
         server.stop();
         assert!(by_peer(&client.wait_closed().await));
@@ -109,6 +120,23 @@ fn services_hear_of_clients_coming_and_going() {
         assert_eq!(heard.recv().await.unwrap(), "pass came");
         assert_eq!(heard.recv().await.unwrap(), "this side closed the connection");
     });
+}
+
+/// A client that knows a word, and tells it once it has been told the word of the other side.
+async fn visitor(url: &str, word: &'static str) -> aio::Connection {
+    let this = Arc::new(OnceLock::<aio::Connection>::new());
+    let me = this.clone();
+    let tell = aio::function(move || {
+        let me = me.clone();
+        async move {
+            let conn = me.get().expect("the bell has not rung yet");
+            conn.request(Request::GetRoot).await?.extract::<aio::Remote>()?.call_method("word", ()).await?;
+            Ok::<_, Error>(word)
+        }
+    });
+    let conn = aio::connect_with(&Options::new().service(tell), url).await.unwrap();
+    this.set(conn.clone()).unwrap();
+    conn
 }
 
 #[test]
@@ -136,16 +164,11 @@ fn by_peer(closed: &Closed) -> bool {
     matches!(closed.reason(), EndReason::ClosedByPeer)
 }
 
-/// Asks each client for a word, and lets in who knows it.
+/// When the bell has rung, asks the client for a word, and lets it in if it knows it.
 struct Door {
     word: Mutex<Option<String>>,
     events: mpsc::UnboundedSender<String>,
-}
-
-impl Door {
-    fn new(events: mpsc::UnboundedSender<String>) -> Self {
-        Self { word: Mutex::default(), events }
-    }
+    bell: Arc<Mutex<std::sync::mpsc::Receiver<()>>>,
 }
 
 impl Object for Door {
@@ -154,12 +177,13 @@ impl Object for Door {
     }
 
     fn call_method(&self, _name: &str, _args: Args) -> Result<Value> {
-        Ok(Value::Str(self.word.lock().unwrap().clone().expect("requests wait for `connected`")))
+        Ok(self.word.lock().unwrap().clone().into_value())
     }
 }
 
 impl Service for Door {
     fn connected(&self, connection: &Connection) -> Result<()> {
+        self.bell.lock().unwrap().recv().unwrap();
         let word: String = connection.root()?.call(())?.extract()?;
         *self.word.lock().unwrap() = Some(word.clone());
         self.events.send(format!("{word} came")).unwrap();

@@ -60,9 +60,9 @@ fn blocking_operations_on_a_connection_of_tasks() {
             let doubled = netref::function(|n: i64| 2 * n);
             assert_eq!(root.call_method("call", (doubled, 21)).unwrap(), Value::Int(42));
             blocking.ping().unwrap();
-            let timeout = Some(std::time::Duration::ZERO);
-            blocking.set_timeout(timeout);
-            assert!(matches!(root.call_method("add", (1, 2)), Err(Error::TimedOut { .. })));
+            let never = aio::function(std::future::pending::<()>);
+            blocking.set_timeout(Some(std::time::Duration::ZERO));
+            assert!(matches!(root.call_method("call", (never,)), Err(Error::TimedOut { .. })));
             blocking.set_timeout(None);
             assert_eq!(root.call_method("add", (1, 2)).unwrap(), Value::Int(3));
             blocking.close();

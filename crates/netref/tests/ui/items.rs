@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 #[netref::object]
 struct Counter;
 

@@ -1,0 +1,229 @@
+//! Connections over Python objects: a user's own `Stream`, or a patched one.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netref::threads::{Interest, Transport};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyEOFError, PyException};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::host;
+
+/// A Python object with the methods `poll`, `read`, `write` and `close` of `netref.core.stream.Stream`.
+///
+/// `write` may block for as long as it likes: a thread of its own calls it, so reading never waits for writing. `read`
+/// returns only what was asked for in whole, so it is asked for the rest of one frame at most, after `poll` has announced
+/// something. A stream whose `poll` says so too early, or whose peer stops in the middle of a frame, holds up the thread
+/// that reads beyond its deadline: that is the limit of the interface.
+pub(crate) struct PyStreamTransport {
+    stream: Arc<Py<PyAny>>,
+    outbox: Arc<Outbox>,
+}
+
+/// Between two looks whether the transport was closed, since not every stream wakes who polls it then.
+const POLL: Duration = Duration::from_millis(200);
+/// The same while bytes wait to be written, which nothing wakes a thread in `poll` for.
+const POLL_WHILE_FULL: Duration = Duration::from_millis(5);
+/// How long closing waits for what was already handed over.
+const LINGER: Duration = Duration::from_millis(100);
+
+impl PyStreamTransport {
+    pub(crate) fn new(stream: &Bound<'_, PyAny>) -> io::Result<Self> {
+        let stream = Arc::new(stream.clone().unbind());
+        let outbox = Arc::new(Outbox::default());
+        let writer = (stream.clone(), outbox.clone());
+        thread::Builder::new().name("netref-writer".into()).spawn(move || writer.1.work(&writer.0))?;
+        Ok(Self { stream, outbox })
+    }
+
+    fn poll(&self, deadline: Instant) -> io::Result<bool> {
+        attached(|py| {
+            // What stock passes to a stream's poll.
+            let limit = py.import(intern!(py, "netref.lib"))?.getattr(intern!(py, "Timeout"))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = limit.call1((left.as_secs_f64(),))?;
+            self.stream.bind(py).call_method1(intern!(py, "poll"), (limit,))?.is_truthy()
+        })
+    }
+}
+
+impl Transport for PyStreamTransport {
+    fn receive(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.outbox.check()?;
+        match self.poll(sooner(deadline, POLL)) {
+            Ok(true) => {}
+            Ok(false) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => return end_of_stream(error),
+        }
+        let read = attached(|py| {
+            let data = self.stream.bind(py).call_method1(intern!(py, "read"), (buffer.len(),))?;
+            let data = PyBuffer::<u8>::get(&data)?;
+            let into = buffer.get_mut(..data.len_bytes());
+            let into = into.ok_or_else(|| PyException::new_err("Stream.read returned more than was asked for"))?;
+            data.copy_to_slice(py, into)?;
+            Ok(data.len_bytes())
+        });
+        read.or_else(end_of_stream)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.outbox.put(bytes)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        match interest {
+            Interest::Write => self.outbox.wait_for_room(deadline),
+            Interest::Read => self.poll(sooner(deadline, POLL)).map(drop),
+            Interest::ReadOrWrite if self.outbox.has_room() => Ok(()),
+            Interest::ReadOrWrite => self.poll(sooner(deadline, POLL_WHILE_FULL)).map(drop),
+        }
+        .or_else(|error| end_of_stream(error).map(drop))
+    }
+
+    fn close(&self) {
+        // Nothing can be done for a process that shuts down, nor about a stream that cannot be closed.
+        let _ = Python::try_attach(|py| {
+            py.detach(|| self.outbox.close(LINGER));
+            self.stream.call_method0(py, intern!(py, "close"))
+        });
+    }
+
+    fn reads_exactly(&self) -> bool {
+        true
+    }
+}
+
+/// Bytes on their way to `Stream.write`.
+#[derive(Default)]
+struct Outbox {
+    state: Mutex<OutboxState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct OutboxState {
+    bytes: Vec<u8>,
+    writing: bool,
+    closed: bool,
+    failure: Option<String>,
+}
+
+impl Outbox {
+    /// Bytes that are taken before there is no room.
+    const ROOM: usize = 256 * 1024;
+
+    /// Writes what is put in, until the outbox is closed or writing fails.
+    fn work(&self, stream: &Py<PyAny>) {
+        loop {
+            let bytes = {
+                let idle = |state: &mut OutboxState| state.bytes.is_empty() && !state.closed;
+                let state = self.changed.wait_while(self.lock(), idle);
+                let mut state = state.unwrap_or_else(PoisonError::into_inner);
+                if state.bytes.is_empty() {
+                    return;
+                }
+                state.writing = true;
+                std::mem::take(&mut state.bytes)
+            };
+            let written = attached(|py| {
+                stream.bind(py).call_method1(intern!(py, "write"), (PyBytes::new(py, &bytes),)).map(drop)
+            });
+            let mut state = self.lock();
+            state.writing = false;
+            state.failure = written.err().map(|error| error.to_string());
+            self.changed.notify_all();
+            if state.failure.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.checked()?;
+        let room = Self::ROOM.saturating_sub(state.bytes.len());
+        if room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = bytes.len().min(room);
+        state.bytes.extend_from_slice(&bytes[..count]);
+        self.changed.notify_all();
+        Ok(count)
+    }
+
+    fn has_room(&self) -> bool {
+        self.lock().bytes.len() < Self::ROOM
+    }
+
+    fn wait_for_room(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let left = sooner(deadline, POLL).saturating_duration_since(Instant::now());
+        let is_full = |state: &mut OutboxState| {
+            state.bytes.len() >= Self::ROOM && !state.closed && state.failure.is_none()
+        };
+        let waited = self.changed.wait_timeout_while(self.checked()?, left, is_full);
+        drop(waited);
+        Ok(())
+    }
+
+    /// Takes nothing more. Waits at most `patience` until all is written.
+    fn close(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.changed.notify_all();
+        let busy =
+            |state: &mut OutboxState| state.failure.is_none() && (state.writing || !state.bytes.is_empty());
+        let waited = self.changed.wait_timeout_while(state, patience, busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0.bytes.clear();
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.checked().map(drop)
+    }
+
+    fn checked(&self) -> io::Result<MutexGuard<'_, OutboxState>> {
+        let state = self.lock();
+        match &state.failure {
+            Some(failure) => Err(io::Error::new(io::ErrorKind::BrokenPipe, failure.clone())),
+            None if state.closed => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the stream has been closed")),
+            None => Ok(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs Python code on behalf of a transport. What a signal handler raises goes on once the transport has returned.
+pub(crate) fn attached<R>(work: impl FnOnce(Python<'_>) -> PyResult<R>) -> io::Result<R> {
+    Python::try_attach(|py| {
+        work(py).map_err(|error| {
+            if error.is_instance_of::<PyException>(py) {
+                let kind = if error.is_instance_of::<PyEOFError>(py) {
+                    io::ErrorKind::UnexpectedEof
+                } else {
+                    io::ErrorKind::Other
+                };
+                io::Error::new(kind, error)
+            } else {
+                host::interrupt(error);
+                io::ErrorKind::Interrupted.into()
+            }
+        })
+    })
+    .unwrap_or_else(|| Err(io::Error::other("the interpreter shuts down")))
+}
+
+/// A stream ends by raising `EOFError`.
+fn end_of_stream(error: io::Error) -> io::Result<usize> {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Ok(0) } else { Err(error) }
+}
+
+fn sooner(deadline: Option<Instant>, slice: Duration) -> Instant {
+    let slice = Instant::now() + slice;
+    deadline.map_or(slice, |at| at.min(slice))
+}

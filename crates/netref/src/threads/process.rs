@@ -1,0 +1,36 @@
+use std::sync::OnceLock;
+
+/// What a process has one of. A forked child gets a fresh one, and never touches its parent's, in which threads that the
+/// child does not have may have held a lock.
+pub(super) struct PerProcess<T: 'static> {
+    first: OnceLock<Generation<T>>,
+}
+
+struct Generation<T: 'static> {
+    process: u32,
+    value: T,
+    /// That of a child.
+    next: OnceLock<Box<Generation<T>>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(super) const fn new() -> Self {
+        Self { first: OnceLock::new() }
+    }
+
+    /// This process's, made by the first that asks. None must be in the middle of that when the process forks.
+    pub(super) fn get(&self) -> &T {
+        let process = std::process::id();
+        let mut generation = self.first.get_or_init(|| Generation::new(process));
+        while generation.process != process {
+            generation = generation.next.get_or_init(|| Box::new(Generation::new(process)));
+        }
+        &generation.value
+    }
+}
+
+impl<T: Default> Generation<T> {
+    fn new(process: u32) -> Self {
+        Self { process, value: T::default(), next: OnceLock::new() }
+    }
+}

@@ -1,0 +1,1 @@
+"""Commands: a classic server, a registry, and running programs written for RPyC."""

@@ -1,0 +1,117 @@
+"""What a connection runs over, decided when it is made.
+
+Where this side's interpreter need not be asked, the native driver reads and writes by itself: plain sockets, pipes, and TLS
+sockets by way of :mod:`ssl`. Everything else is a stream whose methods are called: streams of a program's own, streams that
+were patched, sockets of other kinds.
+"""
+
+import socket
+import sys
+
+from netref.core.channel import Channel
+from netref.core.stream import PipeStream, SocketStream, Stream, TunneledSocketStream
+
+#: What would have to be called for a stream that a program has changed.
+_STREAM_METHODS = ("close", "fileno", "poll", "read", "write")
+_SOCKET_METHODS = ("fileno", "poll", "read", "write")
+_CHANNEL_METHODS = ("close", "fileno", "poll", "recv", "send")
+
+
+def transport_of(channel):
+    """What ``_netref.Connection._start`` is to open.
+
+    :param channel: the channel that the program has made
+    :returns: a tuple that begins with the kind of the transport, and whether it is for the driver to compress
+    :raises EOFError: if the channel's stream is closed
+    """
+    if _is_changed(channel, Channel, _CHANNEL_METHODS):
+        return ("stream", ChannelStream(channel)), False
+    return _over_stream(channel.stream), bool(channel.compress)
+
+
+def _over_stream(stream):
+    if type(stream) in (SocketStream, TunneledSocketStream) and not _is_changed(stream, SocketStream, _SOCKET_METHODS):
+        return _over_socket(stream)
+    if type(stream) is PipeStream and not _is_changed(stream, PipeStream, _STREAM_METHODS):
+        return _over_pipes(stream)
+    return "stream", stream
+
+
+def _over_socket(stream):
+    sock = stream.sock
+    ssl = sys.modules.get("ssl")
+    if type(sock) is _SOCKET:
+        sock.settimeout(None)
+        return "socket", stream.fileno()
+    if ssl is not None and isinstance(sock, ssl.SSLSocket):
+        return "tls", stream.fileno(), sock
+    return "stream", stream
+
+
+def _over_pipes(stream):
+    try:
+        return "pipes", stream.incoming.fileno(), stream.outgoing.fileno()
+    except (AttributeError, OSError):
+        return "stream", stream  # nothing that the system knows of
+
+
+class ChannelStream(Stream):
+    """The bytes that a channel would have sent and received: for channels that do something of their own to each frame."""
+
+    __slots__ = ("_channel", "_incoming", "_outgoing")
+
+    def __init__(self, channel):
+        self._channel = channel
+        self._incoming = b""
+        self._outgoing = bytearray()
+
+    def close(self):
+        self._channel.close()
+
+    @property
+    def closed(self):
+        return self._channel.closed
+
+    def fileno(self):
+        return self._channel.fileno()
+
+    def poll(self, timeout):
+        return bool(self._incoming) or self._channel.poll(timeout)
+
+    def read(self, count):
+        while len(self._incoming) < count:
+            payload = self._channel.recv()
+            self._incoming += Channel.FRAME_HEADER.pack(len(payload), 0) + payload + Channel.FLUSHER
+        data, self._incoming = self._incoming[:count], self._incoming[count:]
+        return data
+
+    def write(self, data):
+        self._outgoing += data
+        header = Channel.FRAME_HEADER
+        while len(self._outgoing) >= header.size:
+            length, _ = header.unpack_from(self._outgoing)
+            end = header.size + length
+            if len(self._outgoing) <= end:
+                return
+            payload = bytes(self._outgoing[header.size : end])
+            del self._outgoing[: end + len(Channel.FLUSHER)]
+            self._channel.send(payload)
+
+
+def _method(cls, name):
+    """What an attribute of a class is, without binding it."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
+
+
+def _is_changed(obj, cls, names):
+    """Whether a method of ``obj`` is another than the one ``cls`` was defined with."""
+    return any(_method(type(obj), name) is not _PRISTINE[cls, name] for name in names)
+
+
+# As they are when this module is imported, along with the classes.
+_SOCKET = socket.socket
+_PRISTINE = {(cls, name): _method(cls, name) for cls in (SocketStream, PipeStream) for name in _STREAM_METHODS}
+_PRISTINE |= {(Channel, name): _method(Channel, name) for name in _CHANNEL_METHODS}

@@ -1,0 +1,5 @@
+"""Has ``pickle``, by which peers deliver objects."""
+
+import pickle
+
+__all__ = ["pickle"]

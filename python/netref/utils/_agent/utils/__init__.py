@@ -1,0 +1,1 @@
+"""A server, and what peers look for here."""

@@ -1,0 +1,170 @@
+"""A server with a fixed number of threads. Programs import it from :mod:`netref.utils.server`."""
+
+import collections
+import queue
+import selectors
+import socket
+import threading
+import time
+
+from netref.lib import spawn
+from netref.utils.authenticators import AuthenticationError
+from netref.utils.server_base import Server
+
+#: Seconds that a worker waits for its turn to read where another thread, which waits for the client, is reading already.
+_TURN = 0.05
+#: Seconds that closing waits for workers to finish what they are at.
+_PATIENCE = 1.0
+
+
+class ThreadPoolServer(Server):
+    """A server whose requests run on a fixed number of threads; clients that are idle cost none.
+
+    One thread watches the clients and hands those that have sent something to the workers. A worker serves a client for up to
+    ``requestBatchSize`` requests before others have their turn. A request runs to its end before the client's next one, unless
+    it is part of it. Letting clients in is not the workers' business: a slow handshake holds nobody up.
+
+    :param nbThreads: how many workers
+    :param requestBatchSize: how many requests of a client in a row
+
+    Other parameters as for :class:`Server`.
+    """
+
+    def __init__(self, *args, nbThreads=20, requestBatchSize=10, **kwargs):
+        self.nbthreads = nbThreads
+        self.request_batch_size = requestBatchSize
+        super().__init__(*args, **kwargs)
+        self.fd_to_conn = {}
+        self.workers = []
+        self.polling_thread = None
+        self._ready = queue.SimpleQueue()
+        self._idle = collections.deque()
+        self._waker, self._wakened = socket.socketpair()
+
+    def _listen(self):
+        if self.active:
+            return
+        super()._listen()
+        self.workers = [spawn(self._serve_clients) for _ in range(self.nbthreads)]
+        self.polling_thread = spawn(self._poll_inactive_clients)
+
+    def close(self):
+        """Stops accepting, closes the connections of all clients, and ends the workers as soon as they have nothing to do."""
+        if self._closed:
+            return
+        super().close()
+        for fd in list(self.fd_to_conn):
+            self._drop_connection(fd)
+        for _ in self.workers:
+            self._ready.put(None)
+        self._watch_again(None)
+        deadline = time.monotonic() + _PATIENCE
+        for thread in filter(None, [self.polling_thread, *self.workers]):
+            if thread is not threading.current_thread():
+                thread.join(max(0, deadline - time.monotonic()))
+
+    # Letting clients in: a thread each.
+
+    def _accept_method(self, sock):
+        spawn(self._let_in, sock)
+
+    def _let_in(self, sock):
+        try:
+            sock, conn = self._authenticate_and_build_connection(sock)
+        except AuthenticationError as error:
+            self.logger.info("a client failed to authenticate, rejecting connection: %s", error)
+        except Exception:
+            self.logger.exception("failed to serve client, caught exception")
+        else:
+            fd = conn.fileno()
+            self.fd_to_conn[fd] = conn
+            if self._closed:
+                self._drop_connection(fd)
+            else:
+                self._watch_again(fd)
+            return
+        self.clients.discard(sock)
+        sock.close()
+
+    def _authenticate_and_build_connection(self, sock):
+        """Lets a client in. Returns the socket that it is served over, and the connection."""
+        credentials = None
+        original = sock
+        if self.authenticator:
+            sock, credentials = self.authenticator(sock)
+        self.clients.discard(original)
+        self.clients.add(sock)
+        # Only the workers read: what a client sends while nobody waits for it must wake the thread that watches.
+        conn = self._connect_to_client(sock, credentials, connid=str(sock.getpeername()), serve="manual")
+        return sock, conn
+
+    # Watching: one thread.
+
+    def _watch_again(self, fd):
+        """Has the clients that sit idle watched, this one among them. None ends the watching."""
+        self._idle.append(fd)
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            pass  # closed: nobody watches any more
+
+    def _poll_inactive_clients(self):
+        with selectors.DefaultSelector() as selector, self._waker, self._wakened:
+            selector.register(self._wakened, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._wakened:
+                        self._wakened.recv(4096)
+                    else:
+                        selector.unregister(key.fileobj)
+                        self._ready.put(key.fd)
+                while self._idle:
+                    fd = self._idle.popleft()
+                    if fd is None:
+                        return
+                    self._watch(selector, fd)
+
+    def _watch(self, selector, fd):
+        if fd not in self.fd_to_conn:
+            return
+        try:
+            if fd in selector.get_map():
+                selector.unregister(fd)  # of a client before, whose connection was closed from this side
+            selector.register(fd, selectors.EVENT_READ)
+        except (OSError, ValueError):
+            self._drop_connection(fd)
+
+    # Serving: the workers.
+
+    def _serve_clients(self):
+        while (fd := self._ready.get()) is not None:
+            try:
+                self._serve_requests(fd)
+            except EOFError:
+                self._drop_connection(fd)
+            except Exception:
+                self.logger.exception("client connection terminated abruptly")
+                self._drop_connection(fd)
+
+    def _serve_requests(self, fd):
+        """Serves a client that has sent something."""
+        conn = self.fd_to_conn.get(fd)
+        if conn is None:
+            return
+        timeout = _TURN
+        for _ in range(self.request_batch_size):
+            if not conn.serve(timeout):
+                self._watch_again(fd)
+                return
+            timeout = 0
+        self._ready.put(fd)
+
+    def _drop_connection(self, fd):
+        conn = self.fd_to_conn.pop(fd, None)
+        if conn is None:
+            return
+        self.logger.info("closing connection for fd %s", fd)
+        for sock in list(self.clients):
+            if sock.fileno() in (fd, -1):
+                self.clients.discard(sock)
+        conn.close()

@@ -1,0 +1,150 @@
+"""The commands, with the options of RPyC's."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from netref import classic
+from netref.__main__ import main
+from netref.cli.rpyc_classic import ClassicServer
+from netref.cli.rpyc_registry import RegistryServer
+from netref.utils.registry import TCPRegistryClient, UDPRegistryClient
+from peer_process import Program
+
+
+@pytest.fixture
+def command(cleanup):
+    """Starts ``netref ...`` whose output, with what it logs, can be read line by line."""
+
+    def start(*arguments):
+        program = Program(sys.executable, "-m", "netref", *arguments, stderr=subprocess.STDOUT)
+        cleanup.callback(program.kill)
+        return program
+
+    return start
+
+
+def options_of(command, *arguments):
+    """What the command makes of its arguments."""
+
+    class Parsed(command):
+        def main(self):
+            return 0
+
+    parsed, status = Parsed.run(["program", *arguments], exit=False)
+    return parsed if status == 0 else status
+
+
+def test_options_of_the_classic_server(tmp_path):
+    key = tmp_path / "key"
+    key.write_text("")
+    plain = options_of(ClassicServer)
+    assert (plain.mode, plain.port, plain.host, plain.ipv6, plain.quiet, plain.auto_register) == (
+        "threaded",
+        None,
+        "",
+        False,
+        False,
+        False,
+    )
+    assert (plain.registry_type, plain.registry_port, plain.registry_host, plain.logfile) == ("UDP", 18811, None, None)
+    full = options_of(
+        ClassicServer, "-m", "OneShot", "-p", "123", "--host", "h", "--ipv6", "--logfile", "f", "-q", "--ssl-keyfile", str(key),
+        "--ssl-certfile", str(key), "--ssl-cafile", str(key), "--register", "--registry-type", "tcp", "--registry-port", "5",
+        "--registry-host", "r",
+    )  # fmt: skip
+    assert (full.mode, full.port, full.host, full.ipv6, full.quiet, full.auto_register) == ("oneshot", 123, "h", True, True, True)
+    assert (full.registry_type, full.registry_port, full.registry_host, full.logfile) == ("TCP", 5, "r", "f")
+    assert full.ssl_keyfile == full.ssl_certfile == full.ssl_cafile == str(key)
+    assert options_of(ClassicServer, "--port=7", "--mode=stdio", "--quiet").port == 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "nonsense"],
+        ["-p", "65536"],
+        ["-p", "x"],
+        ["--ssl-keyfile", "/missing"],
+        ["--ssl-keyfile", __file__],
+        ["--ssl-certfile", __file__],
+        ["--ssl-cafile", __file__],
+        ["--registry-type", "TCP"],
+        ["--no-such-option"],
+        ["--regis"],
+    ],
+)
+def test_wrong_options(arguments, capsys):
+    assert options_of(ClassicServer, *arguments) == 2
+    assert "usage: program" in capsys.readouterr().err
+
+
+def test_options_of_the_registry():
+    plain = options_of(RegistryServer)
+    assert (plain.mode, plain.ipv6, plain.port, plain.quiet) == ("UDP", False, 18811, False)
+    assert (plain.pruning_timeout, plain.allow_listing, plain.logfile) == (240, False, None)
+    full = options_of(RegistryServer, *["-m", "tcp", "-6", "-p", "9", "--logfile", "f", "-q", "-t", "5", "-l", "true"])
+    assert (full.mode, full.ipv6, full.port, full.quiet) == ("TCP", True, 9, True)
+    assert (full.pruning_timeout, full.allow_listing, full.logfile) == (5, True, "f")
+    assert options_of(RegistryServer, "-q", "1", "-l", "0").allow_listing is False
+    assert options_of(RegistryServer, "-l", "maybe") == 2
+
+
+def test_attributes_of_a_subclass_are_defaults():
+    class Mine(ClassicServer):
+        port = 4
+        mode = "oneshot"
+
+    assert (options_of(Mine).port, options_of(Mine, "-p", "5").port, options_of(Mine).mode) == (4, 5, "oneshot")
+
+
+def test_one_shot_says_where_it_is(command, cleanup):
+    program = command("classic", "-m", "oneshot", "-p", "0", "-q")
+    assert program.read_line() == "rpyc-oneshot"
+    host, port = program.read_line().split("\t")
+    conn = classic.connect(host, int(port))
+    assert (host, conn.eval("6 * 7")) == ("127.0.0.1", 42)
+    conn.close()
+    assert program.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("mode", ["threaded", "forking"])
+def test_modes(command, cleanup, mode):
+    program = command("classic", "-m", mode, "-p", "0")
+    line = program.read_line()
+    assert "server started on [127.0.0.1]:" in line
+    port = int(line.rpartition(":")[2])
+    first, second = (cleanup.enter_context(classic.connect("127.0.0.1", port)) for _ in range(2))
+    processes = [conn.modules.os.getpid() for conn in (first, second)]
+    assert len({*processes, program.process.pid}) == (1 if mode == "threaded" else 3)
+
+
+def test_a_server_that_registers_and_its_registry(command):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    registry = command("registry", "-m", "TCP", "-p", port, "-l")
+    assert "server started on 0.0.0.0:" in registry.read_line()
+    command("classic", "-p", "0", "--register", "--registry-type", "TCP", "--registry-host", "127.0.0.1", "--registry-port", port)
+    while "registering" not in registry.read_line():
+        pass
+    registrar = TCPRegistryClient("127.0.0.1", port=port)
+    assert "SLAVE" in registrar.list()
+    (host, server_port), *_ = registrar.discover("slave")
+    with classic.connect(host, server_port) as conn:
+        assert conn.eval("1 + 1") == 2
+
+
+def test_registry_by_datagrams(command):
+    registry = command("registry", "-p", "0")
+    line = registry.read_line()
+    registrar = UDPRegistryClient("127.0.0.1", port=int(line.rpartition(":")[2]))
+    assert registrar.register(["a"], 1)
+    assert registrar.list() is None
+
+
+def test_the_command_itself(capsys):
+    assert main([]) == main(["no-such-command"]) == 2
+    assert main(["--help"]) == main(["--version"]) == 0
+    assert "usage: netref COMMAND" in capsys.readouterr().out

@@ -1,0 +1,228 @@
+"""Threads that share a connection."""
+
+import os
+import threading
+import time
+
+import pytest
+
+import netref
+from netref import async_
+
+
+def run_all(count, work):
+    """Runs ``work(number)`` on as many threads, and raises what one of them raises."""
+    failures = []
+
+    def run(number):
+        try:
+            work(number)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(50)
+        assert not thread.is_alive(), "a thread hangs"
+    if failures:
+        raise failures[0]
+
+
+def test_threads_share_a_connection(root):
+    """Plain calls, callbacks, containers and 300 KB arguments, mixed: each thread gets its own answers."""
+    large = os.urandom(300_000)
+
+    def work(number):
+        echo, call, make = root.echo, root.call, root.make
+        mine = [number]
+        for step in range(500):
+            token = number * 1000 + step
+            assert echo(token) == token
+            if step % 10 == 0:
+                assert call(lambda x, token=token: (x, token, mine[0]), step) == (step, token, number)
+            if step % 50 == 1:
+                assert echo(mine) is mine
+                assert list(make("list")) == [1, 2, 3]
+            if step % 250 == 2:
+                assert echo(large) == large
+
+    run_all(16, work)
+
+
+def test_callbacks_run_on_the_thread_they_belong_to(pair):
+    """Each thread's callbacks run on that thread, whichever of them reads."""
+
+    class Calls(netref.Service):
+        def exposed_call(self, function):
+            return function()
+
+    client, _ = pair(Calls)
+
+    def work(number):
+        call = client.root.call
+        for _ in range(50):
+            assert call(threading.get_ident) == threading.get_ident()
+
+    run_all(8, work)
+
+
+def test_lock_held_while_waiting(pair):
+    """A callback of another call does not run on the thread that waits, so a lock held there can be had."""
+
+    class Goes(netref.Service):
+        def exposed_go(self, function):
+            return function()
+
+    client, _ = pair(Goes)
+    lock = threading.Lock()
+    acquired = threading.Event()
+
+    def take():
+        with lock:
+            acquired.set()
+
+    go = client.root.go
+    with lock:
+        result = async_(go)(take)
+        go(lambda: None)
+    result.wait()
+    assert acquired.is_set()
+
+
+def test_two_threads_of_the_server_call_back(pair):
+    """One callback waits for what the other does: neither may keep the other from running."""
+    event = threading.Event()
+
+    class Goes(netref.Service):
+        def exposed_go(self, wait, release):
+            first = threading.Thread(target=wait)
+            first.start()
+            second = threading.Thread(target=release)
+            second.start()
+            first.join()
+            second.join()
+
+    client, _ = pair(Goes)
+    client.root.go(lambda: event.wait(30), event.set)
+    assert event.is_set()
+
+
+def test_slow_call_holds_up_nobody_else(pair):
+    leave = threading.Event()
+
+    class Slow(netref.Service):
+        def exposed_wait(self):
+            return leave.wait(30)
+
+        def exposed_quick(self):
+            return "quick"
+
+    client, _ = pair(Slow)
+    result = async_(client.root.wait)()
+    assert client.root.quick() == "quick"
+    run_all(4, lambda number: client.root.quick())
+    assert not result.ready
+    leave.set()
+    assert result.value
+
+
+def test_timeout_is_kept_while_a_callback_runs(pair):
+    leave = threading.Event()
+
+    class Calls(netref.Service):
+        def exposed_call(self, function):
+            threading.Thread(target=function, daemon=True).start()
+            leave.wait(30)
+
+        def exposed_alive(self):
+            return True
+
+    client, _ = pair(Calls)
+    call = client.root.call
+    client._config["sync_request_timeout"] = 0.3
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="expired"):
+        call(lambda: leave.wait(30))
+    assert time.monotonic() - started < 5
+    leave.set()
+    client._config["sync_request_timeout"] = 30
+    assert client.root.alive()
+
+
+def test_late_reply_gives_back_its_references(pair):
+    leave = threading.Event()
+
+    class Late(netref.Service):
+        def exposed_objects(self):
+            leave.wait(30)
+            return tuple(object() for _ in range(10))
+
+        def exposed_alive(self):
+            return True
+
+    client, server = pair(Late)
+    objects, alive = client.root.objects, client.root.alive
+    lent = server.stats()["objects_lent"]
+    client._config["sync_request_timeout"] = 0.05
+    with pytest.raises(TimeoutError):
+        objects()
+    leave.set()
+    client._config["sync_request_timeout"] = 30
+    deadline = time.monotonic() + 10
+    while server.stats()["objects_lent"] > lent or server.stats()["requests_served"] < 4:
+        assert alive()
+        assert time.monotonic() < deadline
+
+
+def test_both_sides_write_a_lot_at_once(pair):
+    """Neither reads what it is sent only after it could write all it has."""
+
+    class Echoes(netref.Service):
+        def exposed_echo(self, value):
+            return value
+
+    client, _ = pair(Echoes)
+    echo = async_(client.root.echo)
+    blocks = [os.urandom(1_000_000) for _ in range(20)]
+    results = [echo(block) for block in blocks]
+    assert [result.value for result in results] == blocks
+
+
+def test_many_callbacks_in_flight_start_in_order(pair):
+    received = []
+
+    class Storms(netref.Service):
+        def exposed_storm(self, function, count):
+            call = async_(function)
+            for result in [call(n) for n in range(count)]:
+                result.wait()
+
+        def exposed_echo(self, value):
+            return value
+
+    client, _ = pair(Storms)
+    echo = client.root.echo
+
+    def callback(number):
+        received.append(number)
+        echo(number)
+
+    client.root.storm(callback, 200)
+    assert sorted(received) == list(range(200))
+
+
+def test_connecting_from_many_threads(serve):
+    class Hello(netref.Service):
+        def exposed_hello(self, name):
+            return f"hello {name}"
+
+    server = serve(Hello)
+
+    def work(number):
+        for _ in range(10):
+            with netref.connect("127.0.0.1", server.port) as conn:
+                assert conn.root.hello(number) == f"hello {number}"
+
+    run_all(8, work)
