@@ -17,7 +17,8 @@ use crate::peer::{Peer, RustHost, ThreadsPeer};
 use crate::remote::Remote;
 use crate::service::void_service;
 use crate::side::Side;
-use crate::threads::{Closed, Dispatch, Link, LinkOptions, SocketTransport};
+use crate::failure::Closed;
+use crate::threads::{Dispatch, Link, LinkOptions, SocketTransport};
 use crate::value::Value;
 
 /// Connects to a server: `tcp://host:port` or `unix:///path`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netref_core::exception::ExceptionData;
 
-use crate::threads::Closed;
+use crate::failure::Closed;
 use crate::value::Value;
 
 /// The result of anything that uses a connection.

@@ -172,6 +172,7 @@ mod convert;
 mod dict;
 mod dynamic;
 mod error;
+mod failure;
 mod file;
 mod function;
 mod iter;

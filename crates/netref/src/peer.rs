@@ -18,7 +18,7 @@ use crate::place::Place;
 use crate::raising::to_exception;
 use crate::remote::Remote;
 use crate::side::Side;
-use crate::threads::{CallError, Closed, StartError};
+use crate::failure::{CallError, Closed, StartError};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 

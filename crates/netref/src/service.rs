@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::object::{Class, Object, ObjectRef};
-use crate::threads::Closed;
+use crate::failure::Closed;
 use crate::value::Value;
 
 /// What a server gives its clients: an object, and what to do when they come and go.

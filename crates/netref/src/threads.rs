@@ -29,7 +29,6 @@
 //! read or written. Links made in the child are like any others.
 
 mod call;
-mod closed;
 mod host;
 mod link;
 mod pipes;
@@ -41,12 +40,12 @@ mod transport;
 mod turn;
 mod watch;
 
-pub use call::{Call, CallError, Callback, Outcome, WaitError};
-pub use closed::{Closed, EndReason};
+pub use crate::failure::{CallError, Closed, EndReason, StartError};
+pub use call::{Call, Callback, Outcome, WaitError};
 pub use host::{Dispatch, Host, Interrupted};
 pub use link::{Link, LinkOptions};
 pub use pipes::PipeTransport;
-pub use sending::{ExchangeError, StartError};
+pub use sending::ExchangeError;
 pub use transport::{Interest, SocketTransport, Transport};
 
 /// To be called right before the process forks, by a program that may be making its first connection at that moment.

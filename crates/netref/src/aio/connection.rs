@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::Peer;
-use crate::threads::Closed;
+use crate::failure::Closed;
 use crate::value::Value;
 
 /// Connects to a server: `tcp://host:port` or `unix:///path`.

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::blocking::permitted;
 use crate::running;
 use crate::side::Side;
-use crate::threads::{CallError, Closed, EndReason, StartError};
+use crate::failure::{CallError, Closed, EndReason, StartError};
 use crate::world::Shared;
 
 /// Senders wait while more bytes than this are queued.

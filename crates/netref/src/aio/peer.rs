@@ -14,7 +14,7 @@ use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
 use crate::peer::{EndCallback, Peer, read_outcome};
 use crate::side::Side;
-use crate::threads::Closed;
+use crate::failure::Closed;
 use crate::value::Value;
 use crate::world::Values;
 

@@ -18,7 +18,7 @@ use super::driver::{Driver, EndOnDrop};
 use super::handling;
 use super::peer::{Owner, TokioPeer};
 use super::stream::{ReadHalf, Stream, WriteHalf};
-use crate::threads::{CallError, EndReason};
+use crate::failure::{CallError, EndReason};
 use crate::world::Shared;
 
 /// Bytes that may be queued before the connection is given up. Senders wait long before that; what is left are answers

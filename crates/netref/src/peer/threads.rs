@@ -12,7 +12,8 @@ use netref_core::session::Session;
 use crate::error::{Error, Result};
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
-use crate::threads::{Call, Closed, ExchangeError, Host, Link};
+use crate::failure::Closed;
+use crate::threads::{Call, ExchangeError, Host, Link};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 

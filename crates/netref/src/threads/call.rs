@@ -3,11 +3,11 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
-use netref_core::boxing::ScanError;
 use netref_core::message::{Inbound, Seq};
 use smallvec::SmallVec;
 
-use super::{Closed, Interrupted};
+use super::Interrupted;
+use crate::failure::CallError;
 use crate::running::nesting;
 
 /// Requests of the peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to the
@@ -19,18 +19,6 @@ pub type Outcome<S> = Result<Inbound<S>, CallError>;
 
 /// Something to do when a call ends, on the thread that read its reply.
 pub type Callback = Box<dyn FnOnce() + Send>;
-
-/// Why a call has no result.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The connection ended first.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    /// The reply cannot be read.
-    #[error("the reply cannot be read: {0}")]
-    Unreadable(#[from] ScanError),
-}
 
 /// Why waiting ended before the call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

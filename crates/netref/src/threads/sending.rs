@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use netref_core::boxing::Boxer;
-use netref_core::brine::EncodeError;
 use netref_core::message::{Handler, Seq};
 use netref_core::session::{Outgoing, ReplyKind, Sealed};
 
 use super::serving::Goal;
 use super::transport::Interest;
-use super::{Call, Callback, Closed, EndReason, Host, Interrupted, Link, Outcome, WaitError};
+use super::{Call, Callback, Host, Interrupted, Link, Outcome, WaitError};
+use crate::failure::{EndReason, StartError};
 use crate::running;
 
 /// Bytes that may wait to be sent before the connection is given up: the peer does not read.
@@ -37,24 +37,6 @@ pub(super) enum Flush {
     Full,
     /// The connection is over, and has to be ended with no lock and no turn held.
     Failed(EndReason),
-}
-
-/// Why a call could not be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError<E> {
-    /// The connection has ended.
-    #[error(transparent)]
-    Closed(Closed),
-    /// An argument cannot be written.
-    #[error("{0}")]
-    Argument(E),
-    /// The message is too large for the wire.
-    #[error(transparent)]
-    Message(EncodeError),
-    /// A signal handler ended the wait for room to write.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 /// Why an [exchange](Link::exchange) has no outcome.

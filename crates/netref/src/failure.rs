@@ -1,7 +1,11 @@
+//! Why a connection ended, and why a call has no result: for both drivers.
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use netref_core::boxing::ScanError;
+use netref_core::brine::EncodeError;
 use netref_core::session::ProtocolError;
 
 /// The connection has ended: who ended it, and why. Every call that was waiting gets a clone.
@@ -83,4 +87,34 @@ impl std::error::Error for Closed {
             _ => None,
         }
     }
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The connection ended first.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The reply cannot be read.
+    #[error("the reply cannot be read: {0}")]
+    Unreadable(#[from] ScanError),
+}
+
+/// Why a call could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError<E> {
+    /// The connection has ended.
+    #[error(transparent)]
+    Closed(Closed),
+    /// An argument cannot be written.
+    #[error("{0}")]
+    Argument(E),
+    /// The message is too large for the wire.
+    #[error(transparent)]
+    Message(EncodeError),
+    /// A signal handler ended the wait for room to write.
+    #[error("interrupted")]
+    Interrupted,
 }
