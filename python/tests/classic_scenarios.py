@@ -1,4 +1,7 @@
-"""What classic mode can do, on netref and on stock RPyC alike. Each scenario gets the package and the port of a classic server."""
+"""What classic mode can do, on netref and on stock RPyC alike.
+
+Each scenario gets the package and the port of a classic server.
+"""
 
 import contextlib
 import io

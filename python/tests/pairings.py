@@ -1,7 +1,7 @@
 """The same scenario in all pairings of netref and stock RPyC, each side in a process of its own.
 
-A scenario is a function in a module of scenarios, which runs on either implementation: its first argument is the package. It is run
-by ``scenario_program.py``.
+A scenario is a function in a module of scenarios, which runs on either implementation: its first argument is the package. It is
+run by ``scenario_program.py``.
 """
 
 import pathlib

@@ -50,7 +50,8 @@ def test_connect_subproc(implementation):
         assert conn.root.pid() == conn.proc.pid
         assert conn.root.apply(lambda data: data[::-1], "abc" * 50_000) == "cba" * 50_000
         assert conn.root.apply(max, 3, 5) == 5
-    assert conn.proc.wait(10) == 0
+    # Stock leaves no standard output to flush at exit, which Python counts as a failure.
+    assert conn.proc.wait(10) in (0, 120)
 
 
 @STOCK6

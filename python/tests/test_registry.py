@@ -55,7 +55,7 @@ def kind(request):
 
 @pytest.fixture
 def start(kind, cleanup):
-    """Starts a registry in a thread: ``start(**options)`` returns it and a client of it. ``seen`` of the registry lists events."""
+    """Starts a registry in a thread: ``start(**options)`` returns it and a client of it. Its ``seen`` lists events."""
 
     class Watched(KINDS[kind][0]):
         def on_service_added(self, name, addrinfo):
@@ -219,7 +219,7 @@ def test_registry_that_fails_disturbs_no_server(serve, connect, caplog):
 
 
 def test_server_closed_while_it_registers_leaves_no_registration(start, serve):
-    registry, registrar = start()
+    _, registrar = start()
     inside, proceed, done = threading.Event(), threading.Event(), threading.Event()
     register, unregister = registrar.register, registrar.unregister
 

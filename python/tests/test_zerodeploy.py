@@ -1,7 +1,9 @@
 """Servers deployed to a machine, which here is this one."""
 
 import os
+import socket
 import sys
+import threading
 
 import classic_scenarios
 import netref
@@ -119,6 +121,68 @@ def test_their_references_are_let_go(deployed, cleanup):
         if sys.getrefcount(thing) == before:
             break
     assert sys.getrefcount(thing) == before
+
+
+class Machine:
+    """This machine as if it were another: to be closed, and without a way to its ports but what a subclass has."""
+
+    def __init__(self):
+        self.closed = False
+
+    def __getattr__(self, name):
+        return getattr(plumbum.local, name)
+
+    def __getitem__(self, name):
+        return plumbum.local[name]
+
+    def close(self):
+        self.closed = True
+
+
+class MachineWithTunnels(Machine):
+    """Has tunnels, as the ssh machines of plumbum; here a tunnel takes one connection."""
+
+    def tunnel(self, local_port, remote_port):
+        listener = socket.create_server(("localhost", local_port))
+        self.tunnels = [listener]
+
+        def forward():
+            near, _ = listener.accept()
+            far = socket.create_connection(("localhost", remote_port))
+            threading.Thread(target=pump, args=(near, far), daemon=True).start()
+            pump(far, near)
+
+        threading.Thread(target=forward, daemon=True).start()
+        return listener
+
+
+class MachineWithSockets(Machine):
+    """Connects by itself, as the Paramiko machines of plumbum, with something that is not quite a socket."""
+
+    def connect_sock(self, port):
+        class Socketlike(socket.socket):
+            pass
+
+        connected = socket.create_connection(("localhost", port))
+        return Socketlike(fileno=connected.detach())
+
+
+def pump(source, target):
+    while data := source.recv(65536):
+        target.sendall(data)
+    target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("machine_class", [MachineWithTunnels, MachineWithSockets])
+def test_ways_to_a_machine(cleanup, machine_class):
+    machine = machine_class()
+    server = cleanup.enter_context(zerodeploy.DeployedServer(machine, python_executable=sys.executable))
+    assert server.local_port != server.remote_port
+    conn = server.classic_connect()
+    assert conn.builtins.sum([1, 2, 3]) == 6
+    conn.close()
+    server.close()
+    assert machine.closed and server.remote_machine is None and server.tun is None
 
 
 def test_several_machines(cleanup):

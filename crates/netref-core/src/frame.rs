@@ -88,6 +88,16 @@ pub fn seal(mut frame: Vec<u8>, compression: Compression) -> Vec<u8> {
     frame
 }
 
+/// Length of the sealed frame that `bytes` begins with.
+///
+/// # Panics
+/// If not even the header's length field is there.
+#[must_use]
+pub fn sealed_len(bytes: &[u8]) -> usize {
+    let claimed = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+    claimed.saturating_add(HEADER_LEN + 1)
+}
+
 /// The compressed payload after room for a header, or `None` where compressing does not pay.
 fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
     if payload.len() > 4 * SAMPLE {

@@ -32,8 +32,9 @@ pub mod handlers {
 
 /// One request, with the objects of a [`World`].
 ///
-/// DEL has no variant: references are given back through [`Releases`](crate::refs::Releases) and taken back inside the
-/// session, in wire order, where no program can get them wrong.
+/// A driver never meets [`Del`](Self::Del) and has no need to send it: references are given back through
+/// [`Releases`](crate::refs::Releases) and taken back inside the session, in wire order, where no program can get them wrong.
+/// It is here for tools and tests that send one by hand.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the arguments that docs/protocol.md lists for the request")]
@@ -66,6 +67,8 @@ pub enum Request<T> {
     Dir { object: T },
     /// `pickle.dumps(object, protocol)`, where allowed
     Pickle { object: T, protocol: T },
+    /// Give back `count` references to `object`.
+    Del { object: T, count: T },
     /// The methods `(name, doc)` of the class of the object named.
     Inspect { pack: IdPack },
     /// The next items of an iterator, at most `count`.
@@ -100,6 +103,7 @@ impl<T> Request<T> {
             Self::Hash { .. } => HASH,
             Self::Dir { .. } => DIR,
             Self::Pickle { .. } => PICKLE,
+            Self::Del { .. } => DEL,
             Self::Inspect { .. } => INSPECT,
             Self::BuffIter { .. } => BUFFITER,
             Self::OldSlicing { .. } => OLDSLICING,
@@ -155,6 +159,7 @@ impl<T> Request<T> {
             }
             Self::Cmp { object, other, op } => &[object, other, op],
             Self::Pickle { object, protocol } => &[object, protocol],
+            Self::Del { object, count } => &[object, count],
             Self::Inspect { pack } => return Ok(boxer.inspect(pack)?),
             Self::BuffIter { object, count } => &[object, count],
             Self::OldSlicing { object, attempt, fallback, start, stop, args } => {
@@ -220,6 +225,7 @@ impl<T> Request<T> {
             HASH => Self::Hash { object: take!() },
             DIR => Self::Dir { object: take!() },
             PICKLE => Self::Pickle { object: take!(), protocol: take!() },
+            DEL => Self::Del { object: take!(), count: args.next().map_or_else(|| Ok(world.int(1)), Ok)? },
             BUFFITER => Self::BuffIter { object: take!(), count: take!() },
             OLDSLICING => Self::OldSlicing {
                 object: take!(),

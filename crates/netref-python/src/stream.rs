@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netref::threads::{Interest, Transport};
+use netref_core::frame;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyException};
 use pyo3::intern;
@@ -114,7 +115,7 @@ struct OutboxState {
 }
 
 impl Outbox {
-    /// Bytes that are taken before there is no room.
+    /// With as many bytes in it, there is no room for more.
     const ROOM: usize = 256 * 1024;
 
     /// Writes what is put in, until the outbox is closed or writing fails.
@@ -130,9 +131,7 @@ impl Outbox {
                 state.writing = true;
                 std::mem::take(&mut state.bytes)
             };
-            let written = attached(|py| {
-                stream.bind(py).call_method1(intern!(py, "write"), (PyBytes::new(py, &bytes),)).map(drop)
-            });
+            let written = attached(|py| write_frames(stream.bind(py), &bytes));
             let mut state = self.lock();
             state.writing = false;
             state.failure = written.err().map(|error| error.to_string());
@@ -145,14 +144,13 @@ impl Outbox {
 
     fn put(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.checked()?;
-        let room = Self::ROOM.saturating_sub(state.bytes.len());
-        if room == 0 {
+        if state.bytes.len() >= Self::ROOM {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let count = bytes.len().min(room);
-        state.bytes.extend_from_slice(&bytes[..count]);
+        // All of it, so that what is in here are always whole frames.
+        state.bytes.extend_from_slice(bytes);
         self.changed.notify_all();
-        Ok(count)
+        Ok(bytes.len())
     }
 
     fn has_room(&self) -> bool {
@@ -196,6 +194,17 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Each frame by a call of its own, as stock does: a stream may make a message of it.
+fn write_frames(stream: &Bound<'_, PyAny>, mut bytes: &[u8]) -> PyResult<()> {
+    let py = stream.py();
+    while !bytes.is_empty() {
+        let (frame, rest) = bytes.split_at(frame::sealed_len(bytes).min(bytes.len()));
+        stream.call_method1(intern!(py, "write"), (PyBytes::new(py, frame),))?;
+        bytes = rest;
+    }
+    Ok(())
 }
 
 /// Runs Python code on behalf of a transport. What a signal handler raises goes on once the transport has returned.

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use netref::threads::{Interest, SocketTransport, Transport};
+use netref_core::frame;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -20,6 +22,8 @@ pub(crate) struct TlsTransport {
     below: SocketTransport,
     /// Held by the thread that is inside the session. Taken before attaching to the interpreter, never after.
     session: Mutex<()>,
+    /// Bytes of the frame under way that are still to be sent.
+    left: AtomicUsize,
 }
 
 /// What a TLS record holds at most, so that no room is made for more.
@@ -36,7 +40,7 @@ impl TlsTransport {
     /// Takes over a connected `ssl.SSLSocket`, with a duplicate of its descriptor.
     pub(crate) fn new(sock: &Bound<'_, PyAny>, below: OwnedFd) -> PyResult<Self> {
         sock.call_method1(intern!(sock.py(), "setblocking"), (false,))?;
-        Ok(Self { sock: sock.clone().unbind(), below: SocketTransport::new(below), session: Mutex::new(()) })
+        Ok(Self { sock: sock.clone().unbind(), below: SocketTransport::new(below), session: Mutex::new(()), left: AtomicUsize::new(0) })
     }
 
     /// Does something inside the session.
@@ -92,14 +96,22 @@ impl Transport for TlsTransport {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        // A send that is tried again must be of the same bytes: this cuts them at the same place.
-        let bytes = &bytes[..bytes.len().min(RECORD)];
+        // No record has bytes of two frames: stock waits on the descriptor, though the session may hold the beginning of the
+        // next frame already. And a send that is tried again must be of the same bytes: this cuts them at the same place.
+        let left = match self.left.load(Ordering::Relaxed) {
+            0 => frame::sealed_len(bytes),
+            left => left,
+        };
+        let bytes = &bytes[..bytes.len().min(left).min(RECORD)];
         let sent = self.inside(|sock| {
             let py = sock.py();
             sock.call_method1(intern!(py, "send"), (PyBytes::new(py, bytes),))?.extract()
         });
         match sent? {
-            Attempt::Done(count) => Ok(count),
+            Attempt::Done(count) => {
+                self.left.store(left - count, Ordering::Relaxed);
+                Ok(count)
+            }
             Attempt::WouldBlock(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

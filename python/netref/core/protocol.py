@@ -60,7 +60,14 @@ DEFAULT_CONFIG = {
 ``dispatch`` is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run
 all of them on threads of their own. ``serve`` is ``"background"`` to answer the
 peer also while nobody here waits or serves, or ``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer
-to take note. All other keys are RPyC's; keys not listed are ignored.
+to take note. All other keys here are RPyC's.
+
+What a peer can make this side do is bounded; the bounds are generous, and each can be set by a key of its name: ``max_frame``,
+``max_reply``, ``max_inflated``, ``max_inflated_reply`` (bytes of a request, of a reply, and of each decompressed), ``max_decoded``
+(bytes of memory that decoding may take beyond the message's own), ``max_depth`` (nesting), ``max_int_digits``, ``max_exported``
+(objects lent at a time), ``max_inflight`` (unanswered requests), ``max_buffiter`` (items at a time), ``protocol_errors``.
+
+Keys of no meaning are ignored.
 """
 
 _connection_ids = itertools.count(1)

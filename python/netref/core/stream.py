@@ -256,9 +256,9 @@ class PipeStream(Stream):
 
     @classmethod
     def from_std(cls):
-        """A stream over standard input and output, which the program can then no longer use for anything else."""
+        """A stream over standard input and output. What the program prints from then on goes nowhere."""
         stream = cls(sys.stdin, sys.stdout)
-        sys.stdin = sys.stdout = os.open(os.devnull, os.O_RDWR)
+        sys.stdin, sys.stdout = open(os.devnull), open(os.devnull, "w")  # noqa: SIM115
         return stream
 
     @classmethod

@@ -39,6 +39,8 @@ def _over_stream(stream):
 
 def _over_socket(stream):
     sock = stream.sock
+    if stream.closed:
+        raise EOFError("stream has been closed")
     ssl = sys.modules.get("ssl")
     if type(sock) is _SOCKET:
         sock.settimeout(None)

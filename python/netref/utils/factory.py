@@ -211,7 +211,7 @@ def _serve_one(sock, service, config, names=None, inherited=None):
     if inherited is not None:
         inherited.sock.close()  # no shutdown: the parent goes on using it
     try:
-        if names is not None and not _is_void(service):
+        if names and not _is_void(service):
             # Before the client can look: it is answered from the moment that the connection is made.
             service = service() if isinstance(service, type) else service
             space = service.namespace if hasattr(service, "namespace") else service.exposed_namespace

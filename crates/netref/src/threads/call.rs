@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
@@ -41,6 +42,8 @@ impl From<Interrupted> for WaitError {
 pub struct Call<S> {
     seq: Option<Seq>,
     handler: i64,
+    /// True once a thread has followed another's turn for this call, which few calls ever do.
+    pub(super) has_followed: AtomicBool,
     state: Mutex<State<S>>,
 }
 
@@ -81,7 +84,7 @@ impl<S> Call<S> {
             inbox: VecDeque::new(),
             callback,
         };
-        Self { seq, handler, state: Mutex::new(state) }
+        Self { seq, handler, has_followed: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     /// True once the call has ended, whether or not its outcome was taken.

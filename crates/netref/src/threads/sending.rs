@@ -222,6 +222,7 @@ impl<H: Host> Link<H> {
     }
 
     fn write_out(&self, unsent: &mut Unsent) -> io::Result<()> {
+        let mut has_more = true;
         loop {
             while unsent.written < unsent.bytes.len() {
                 match self.transport.write(&unsent.bytes[unsent.written..]) {
@@ -230,14 +231,14 @@ impl<H: Host> Link<H> {
                     Err(error) => return Err(error),
                 }
             }
-            unsent.written = 0;
-            match self.session().take_output() {
-                Some(bytes) => unsent.bytes = bytes,
-                None => {
-                    unsent.bytes = Vec::new();
-                    return Ok(());
-                }
+            *unsent = Unsent::default();
+            if !has_more {
+                return Ok(());
             }
+            let mut session = self.session();
+            let Some(bytes) = session.take_output() else { return Ok(()) };
+            has_more = session.has_output();
+            unsent.bytes = bytes;
         }
     }
 }

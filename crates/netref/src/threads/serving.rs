@@ -61,7 +61,10 @@ impl<H: Host> Link<H> {
     /// The calling thread waits for `call` no more.
     pub(super) fn stop_waiting(self: &Arc<Self>, call: &Arc<Call<H::Shared>>) {
         let orphans = call.leave();
-        self.turn.leave(call, orphans.is_some());
+        // Whoever gave up the turn left it to this thread, which got what it waited for all the same.
+        if self.turn.leave(call, orphans.is_some()) {
+            self.attend();
+        }
         for request in orphans.into_iter().flatten() {
             self.run_on_pool(request);
         }

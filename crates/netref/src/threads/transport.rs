@@ -59,8 +59,11 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct SocketTransport {
     socket: OwnedFd,
-    /// True if reads may block in the kernel: the socket is in blocking mode, with a receive timeout of ours on it.
+    /// True if reads may block in the kernel: the socket is in blocking mode and nobody else's.
     blocking_reads: bool,
+    /// True once the socket has a receive timeout. One that is only ever waited on without a deadline, as a server's is,
+    /// is spared the kernel's timer.
+    has_timeout: AtomicBool,
     local: bool,
     /// False for a unix socket.
     is_tcp: bool,
@@ -80,7 +83,14 @@ impl SocketTransport {
         let ip = peer.map(|address| std::net::SocketAddr::try_from(address).map(|address| address.ip()));
         let local = matches!(ip, Some(Err(_))) || matches!(ip, Some(Ok(ip)) if ip.is_loopback());
         let is_tcp = matches!(ip, Some(Ok(_)));
-        Self { socket, blocking_reads: false, local, is_tcp, owes_ack: AtomicBool::new(false) }
+        Self {
+            socket,
+            blocking_reads: false,
+            has_timeout: AtomicBool::new(false),
+            local,
+            is_tcp,
+            owes_ack: AtomicBool::new(false),
+        }
     }
 
     /// Takes over a connected socket that nobody else uses: it is set up for the lowest latency.
@@ -89,9 +99,7 @@ impl SocketTransport {
     /// If the socket refuses a setting.
     pub fn exclusive(socket: OwnedFd) -> io::Result<Self> {
         let mut transport = Self::new(socket);
-        let socket = &transport.socket;
-        rustix::io::ioctl_fionbio(socket, false)?;
-        sockopt::set_socket_timeout(socket, sockopt::Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
+        rustix::io::ioctl_fionbio(&transport.socket, false)?;
         transport.blocking_reads = true;
         Ok(transport)
     }
@@ -145,9 +153,7 @@ impl SocketTransport {
     }
 
     fn receive_unacknowledged(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        let patient =
-            deadline.is_none_or(|at| at.saturating_duration_since(Instant::now()) > RECEIVE_TIMEOUT);
-        let flags = if self.blocking_reads && patient { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        let flags = if self.may_block_until(deadline)? { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
         match rustix::net::recv(&self.socket, &mut *buffer, flags) {
             Ok((count, _)) => Ok(count),
             Err(rustix::io::Errno::AGAIN) => {
@@ -156,6 +162,18 @@ impl SocketTransport {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a read that blocks in the kernel comes back in time for the deadline.
+    fn may_block_until(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        let Some(at) = deadline else { return Ok(self.blocking_reads) };
+        if !self.blocking_reads || at.saturating_duration_since(Instant::now()) <= RECEIVE_TIMEOUT {
+            return Ok(false);
+        }
+        if !self.has_timeout.swap(true, Ordering::Relaxed) {
+            sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
+        }
+        Ok(true)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Call;
@@ -42,6 +43,7 @@ impl<S> Turn<S> {
             return true;
         }
         if !state.followers.iter().any(|follower| Arc::ptr_eq(follower, call)) {
+            call.has_followed.store(true, Ordering::Relaxed);
             state.followers.push(call.clone());
         }
         false
@@ -56,18 +58,19 @@ impl<S> Turn<S> {
     }
 
     /// A thread waits for `call` no more; `deserted` if no other does. If it was the one woken to read, another is woken
-    /// in its place.
-    pub(super) fn leave(&self, call: &Arc<Call<S>>, deserted: bool) {
+    /// in its place. Returns true if nobody is left to read.
+    pub(super) fn leave(&self, call: &Arc<Call<S>>, deserted: bool) -> bool {
+        if !call.has_followed.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut state = self.lock();
         if !state.followers.iter().any(|follower| Arc::ptr_eq(follower, call)) {
-            return;
+            return false;
         }
         if deserted {
             state.followers.retain(|follower| !Arc::ptr_eq(follower, call));
         }
-        if !state.taken {
-            wake_one(&state);
-        }
+        !state.taken && wake_one(&state)
     }
 
     pub(super) fn has_followers(&self) -> bool {

@@ -1,0 +1,22 @@
+from types import TracebackType
+from typing import Any
+
+REMOTE_LINE_START: str
+REMOTE_LINE_END: str
+REMOTE_LINE: str
+
+class GenericException(Exception): ...
+
+_generic_exceptions_cache: dict[str, type[GenericException]]
+
+def dump(
+    typ: type[BaseException],
+    val: BaseException,
+    tb: TracebackType | None,
+    include_local_traceback: bool,
+    include_local_version: bool,
+) -> Any: ...
+def load(
+    val: Any, import_custom_exceptions: bool, instantiate_custom_exceptions: bool, instantiate_oldstyle_exceptions: bool
+) -> BaseException: ...
+def own_name(module_name: str) -> str: ...
