@@ -19,8 +19,12 @@ def command(cleanup):
 
     def start(*arguments):
         program = Program(sys.executable, "-m", "netref", *arguments, stderr=subprocess.STDOUT)
-        cleanup.callback(program.kill)
+        cleanup.callback(end, program)
         return program
+
+    def end(program):
+        program.kill()
+        program.stop()
 
     return start
 

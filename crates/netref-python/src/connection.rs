@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use netref::threads::{CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError};
+use netref::threads::{
+    CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError,
+};
 use netref_core::boxing::Boxer;
 use netref_core::frame::Compression;
 use netref_core::limits::Limits;
@@ -274,7 +276,9 @@ impl Connection {
         if self.flag(intern!(slf.py(), "allow_pickle"))? {
             return Ok(());
         }
-        Err(PyValueError::new_err("pickling is disabled (local policy: set allow_pickle to trust the peer with it)"))
+        Err(PyValueError::new_err(
+            "pickling is disabled (local policy: set allow_pickle to trust the peer with it)",
+        ))
     }
 
     fn timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
@@ -307,7 +311,9 @@ fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {
     match serve.extract::<String>().ok().as_deref() {
         Some("background") => Ok(true),
         Some("manual") => Ok(false),
-        _ => Err(PyValueError::new_err(format!("the setting serve is {serve}, not \"background\" or \"manual\""))),
+        _ => Err(PyValueError::new_err(format!(
+            "the setting serve is {serve}, not \"background\" or \"manual\""
+        ))),
     }
 }
 
@@ -358,9 +364,9 @@ fn dispatch(config: &Bound<'_, PyDict>) -> PyResult<Dispatch> {
     match dispatch.extract::<String>().ok().as_deref() {
         Some("chain") => Ok(Dispatch::CallChain),
         Some("pool") => Ok(Dispatch::Pool),
-        _ => {
-            Err(PyTypeError::new_err(format!("config \"dispatch\" is {dispatch:?}, but must be \"chain\" or \"pool\"")))
-        }
+        _ => Err(PyTypeError::new_err(format!(
+            "config \"dispatch\" is {dispatch:?}, but must be \"chain\" or \"pool\""
+        ))),
     }
 }
 

@@ -24,8 +24,11 @@ pub(crate) struct PyHost {
     /// Weak, since the connection owns the link that owns this.
     connection: OnceLock<Py<PyWeakrefReference>>,
     proxies: Mutex<HashMap<i64, ProxyPointer>>,
-    classes: Mutex<HashMap<(Arc<str>, i64), Py<PyType>>>,
+    classes: Mutex<ProxyClasses>,
 }
+
+/// Classes of proxies, by the name and number of the remote class.
+type ProxyClasses = HashMap<(Arc<str>, i64), Py<PyType>>;
 
 /// Where a live proxy is. The proxy takes itself out of the table when it is deallocated, before its memory goes.
 #[derive(Clone, Copy)]
@@ -69,7 +72,7 @@ impl PyHost {
             proxy.get().received_again();
             return Ok(proxy.into_any());
         }
-        let proxy = proxy::create(&class, connection, link, pack)?;
+        let proxy = proxy::create(&class, connection, link, &pack)?;
         Ok(proxy.into_any())
     }
 
@@ -120,7 +123,8 @@ impl PyHost {
             return Ok(class.bind(py).clone());
         }
         let methods = connection.get().inspect(connection, pack)?;
-        let made = module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
+        let made =
+            module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
         let class: Bound<'py, PyType> = made.cast_into()?;
         let kept = self.classes().entry(key).or_insert_with(|| class.unbind()).clone_ref(py);
         Ok(kept.into_bound(py))
@@ -130,7 +134,7 @@ impl PyHost {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn classes(&self) -> MutexGuard<'_, HashMap<(Arc<str>, i64), Py<PyType>>> {
+    fn classes(&self) -> MutexGuard<'_, ProxyClasses> {
         self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,9 +38,9 @@ pub(crate) fn create<'py>(
     class: &Bound<'py, PyType>,
     connection: &Bound<'py, Connection>,
     link: &Arc<Link<PyHost>>,
-    pack: IdPack,
+    pack: &IdPack,
 ) -> PyResult<Bound<'py, BaseNetref>> {
-    let tuple = pack_tuple(class.py(), &pack)?;
+    let tuple = pack_tuple(class.py(), pack)?;
     let proxy: Bound<'py, BaseNetref> = class.call1((connection, tuple))?.cast_into()?;
     proxy.get().entered_as.store(proxy.as_ptr(), Ordering::Relaxed);
     link.host().enter(&proxy);
@@ -145,10 +145,7 @@ impl BaseNetref {
 
     /// Asks the owner. After an `AttributeError` from `__getattribute__` it is that error again: PyO3 calls this then,
     /// and the owner's own words must not be lost.
-    fn __getattr__<'py>(
-        slf: &Bound<'py, Self>,
-        name: &Bound<'py, PyString>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         match (DENIED.take(), attribute(name.to_str()?)) {
             (Some(error), _) => Err(error),
             (None, Attribute::Deleted | Attribute::Local) => {
@@ -177,7 +174,10 @@ impl BaseNetref {
     }
 
     fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
-        Self::request(slf, handlers::DIR, &[])?.cast::<PyTuple>().map(|names| names.to_list()).map_err(PyErr::from)
+        Self::request(slf, handlers::DIR, &[])?
+            .cast::<PyTuple>()
+            .map(|names| names.to_list())
+            .map_err(PyErr::from)
     }
 
     fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
@@ -220,7 +220,10 @@ impl BaseNetref {
         Self::request(slf, handlers::CTXEXIT, &[exc])
     }
 
-    fn __reduce_ex__<'py>(slf: &Bound<'py, Self>, proto: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    fn __reduce_ex__<'py>(
+        slf: &Bound<'py, Self>,
+        proto: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         // What comes back will be unpickled here, which runs whatever the peer put into it.
         slf.get().connection.bind(py).get().require_pickle(slf.get().connection.bind(py))?;
@@ -293,22 +296,29 @@ fn attribute(name: &str) -> Attribute {
     match name {
         "__class__" => Attribute::Class,
         "__array_struct__" | "__array_interface__" => Attribute::Deleted,
-        "____conn__" | "____id_pack__" | "____refcount__" | "__cmp__" | "__del__" | "__delattr__" | "__dir__"
-        | "__getattr__" | "__getattribute__" | "__hash__" | "__instancecheck__" | "__init__" | "__metaclass__"
-        | "__module__" | "__new__" | "__reduce__" | "__reduce_ex__" | "__repr__" | "__setattr__" | "__slots__"
-        | "__str__" | "__weakref__" | "__dict__" | "__methods__" | "__exit__" | "__eq__" | "__ne__" | "__lt__"
-        | "__gt__" | "__le__" | "__ge__" | "__call__" | "__array__" => Attribute::Local,
+        "____conn__" | "____id_pack__" | "____refcount__" | "__cmp__" | "__del__" | "__delattr__"
+        | "__dir__" | "__getattr__" | "__getattribute__" | "__hash__" | "__instancecheck__" | "__init__"
+        | "__metaclass__" | "__module__" | "__new__" | "__reduce__" | "__reduce_ex__" | "__repr__"
+        | "__setattr__" | "__slots__" | "__str__" | "__weakref__" | "__dict__" | "__methods__"
+        | "__exit__" | "__eq__" | "__ne__" | "__lt__" | "__gt__" | "__le__" | "__ge__" | "__call__"
+        | "__array__" => Attribute::Local,
         // `__doc__` is among the local names, and yet asked of the owner.
         _ => Attribute::Remote,
     }
 }
 
-fn generic_getattr<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+fn generic_getattr<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: both are valid objects for the duration of the call, and the result is a new reference or null with an
     // exception set, which is what `from_owned_ptr_or_err` takes.
     #[expect(unsafe_code, reason = "the safe API has no lookup that bypasses our own __getattribute__")]
     unsafe {
-        Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()))
+        Bound::from_owned_ptr_or_err(
+            object.py(),
+            ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()),
+        )
     }
 }
 

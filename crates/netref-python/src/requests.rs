@@ -9,9 +9,7 @@ use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::ReplyKind;
 use netref_core::world::World;
-use pyo3::exceptions::{
-    PyAttributeError, PyKeyError, PyRuntimeError, PyStopIteration, PyTypeError, PyUnicodeDecodeError,
-};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
@@ -43,7 +41,8 @@ pub(crate) fn handle<'py>(
         Err(error) => error,
     };
     if reply_exception(connection, link, seq, &error).is_err() {
-        let class = error.get_type(world.py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
+        let class =
+            error.get_type(world.py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
         let text = format!("{class}, which could not be described");
         // One short text: nothing is left that could fail.
         let _ = reply_exception(connection, link, seq, &PyRuntimeError::new_err(text));
@@ -136,7 +135,11 @@ fn call<'py>(
     let py = object.py();
     let args: Bound<'py, PyTuple> = match args.cast_into() {
         Ok(args) => args,
-        Err(error) => error.into_inner().try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|args| PyTuple::new(py, args))?,
+        Err(error) => error
+            .into_inner()
+            .try_iter()?
+            .collect::<PyResult<Vec<_>>>()
+            .and_then(|args| PyTuple::new(py, args))?,
     };
     let pairs = kwargs.cast::<PyTuple>().ok();
     if pairs.is_some_and(|pairs| pairs.is_empty()) {
@@ -192,16 +195,21 @@ impl<'py> Policy<'_, 'py> {
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_getattr"))? {
             Some(getattr) => getattr.call1((object, name)),
-            None => object.getattr(self.resolve(Access::Get, object, name)?),
+            None => object.getattr(self.resolve(Access::Get, object, &name)?),
         }
     }
 
-    fn set(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
+    fn set(
+        &self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+        value: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
         let py = object.py();
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_setattr"))? {
             Some(setattr) => setattr.call1((object, name, value)).map(drop),
-            None => object.setattr(self.resolve(Access::Set, object, name)?, value),
+            None => object.setattr(self.resolve(Access::Set, object, &name)?, value),
         }
     }
 
@@ -210,7 +218,7 @@ impl<'py> Policy<'_, 'py> {
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_delattr"))? {
             Some(delattr) => delattr.call1((object, name)).map(drop),
-            None => object.delattr(self.resolve(Access::Delete, object, name)?),
+            None => object.delattr(self.resolve(Access::Delete, object, &name)?),
         }
     }
 
@@ -219,7 +227,7 @@ impl<'py> Policy<'_, 'py> {
         &self,
         access: Access,
         object: &Bound<'py, PyAny>,
-        name: Bound<'py, PyString>,
+        name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyString>> {
         let py = object.py();
         let connection = self.connection.get();
@@ -257,14 +265,22 @@ impl<'py> Policy<'_, 'py> {
             (Some(error), _) => Err(error),
             (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
             (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
-            (None, Err(denied)) => Err(PyAttributeError::new_err(explain(&denied, access, object, switch, &rules))),
+            (None, Err(denied)) => {
+                Err(PyAttributeError::new_err(explain(&denied, access, object, switch, &rules)))
+            }
         }
     }
 }
 
 /// What a peer is told that may not reach an attribute, and what the owner can do about it. Whether there is such an
 /// attribute is not told.
-fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, allowed: bool, rules: &Rules<'_>) -> String {
+fn explain(
+    denied: &Denied,
+    access: Access,
+    object: &Bound<'_, PyAny>,
+    allowed: bool,
+    rules: &Rules<'_>,
+) -> String {
     let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
     let (verb, setting) = match access {
         Access::Get => ("readable", "allow_getattr"),
@@ -277,7 +293,9 @@ fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, allowed: 
     let prefix = &rules.prefix;
     let hidden = rules.public || denied.name.starts_with('_');
     let or_public = if hidden { "" } else { ", or every public one if its owner sets allow_public_attrs" };
-    format!("{denied} of {class}: no attribute of that name is exposed; names that begin with {prefix:?} are{or_public}")
+    format!(
+        "{denied} of {class}: no attribute of that name is exposed; names that begin with {prefix:?} are{or_public}"
+    )
 }
 
 /// Whether the object has the attribute. Its class is asked first, so that no property runs just to find out.
@@ -300,7 +318,5 @@ fn text<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         return Ok(name.clone());
     }
     let bytes = name.cast_exact::<PyBytes>().map_err(|_| PyTypeError::new_err("name must be a string"))?;
-    let text = std::str::from_utf8(bytes.as_bytes())
-        .map_err(|_| PyErr::from(PyUnicodeDecodeError::new_err("name is not UTF-8")))?;
-    Ok(PyString::new(name.py(), text))
+    Ok(bytes.call_method1(intern!(name.py(), "decode"), ("utf8",))?.cast_into()?)
 }

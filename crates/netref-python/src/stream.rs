@@ -65,7 +65,8 @@ impl Transport for PyStreamTransport {
             let data = self.stream.bind(py).call_method1(intern!(py, "read"), (buffer.len(),))?;
             let data = PyBuffer::<u8>::get(&data)?;
             let into = buffer.get_mut(..data.len_bytes());
-            let into = into.ok_or_else(|| PyException::new_err("Stream.read returned more than was asked for"))?;
+            let into =
+                into.ok_or_else(|| PyException::new_err("Stream.read returned more than was asked for"))?;
             data.copy_to_slice(py, into)?;
             Ok(data.len_bytes())
         });
@@ -186,7 +187,9 @@ impl Outbox {
         let state = self.lock();
         match &state.failure {
             Some(failure) => Err(io::Error::new(io::ErrorKind::BrokenPipe, failure.clone())),
-            None if state.closed => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the stream has been closed")),
+            None if state.closed => {
+                Err(io::Error::new(io::ErrorKind::BrokenPipe, "the stream has been closed"))
+            }
             None => Ok(state),
         }
     }

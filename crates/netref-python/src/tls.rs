@@ -40,14 +40,16 @@ impl TlsTransport {
     /// Takes over a connected `ssl.SSLSocket`, with a duplicate of its descriptor.
     pub(crate) fn new(sock: &Bound<'_, PyAny>, below: OwnedFd) -> PyResult<Self> {
         sock.call_method1(intern!(sock.py(), "setblocking"), (false,))?;
-        Ok(Self { sock: sock.clone().unbind(), below: SocketTransport::new(below), session: Mutex::new(()), left: AtomicUsize::new(0) })
+        Ok(Self {
+            sock: sock.clone().unbind(),
+            below: SocketTransport::new(below),
+            session: Mutex::new(()),
+            left: AtomicUsize::new(0),
+        })
     }
 
     /// Does something inside the session.
-    fn inside(
-        &self,
-        work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<usize> + Send,
-    ) -> io::Result<Attempt> {
+    fn inside(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<usize> + Send) -> io::Result<Attempt> {
         attached(|py| {
             Ok(py.detach(|| {
                 let _session = self.session.lock().unwrap_or_else(PoisonError::into_inner);

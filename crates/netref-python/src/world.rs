@@ -157,10 +157,10 @@ impl<'py> World for Objects<'_, 'py> {
         let Some(link) = self.link else {
             return Err(WorldError::not_plain(object));
         };
-        if let Ok(proxy) = object.cast::<BaseNetref>() {
-            if let Some(pack) = proxy.get().pack_on(link) {
-                return Ok(Reference::Theirs(pack.clone()));
-            }
+        if let Ok(proxy) = object.cast::<BaseNetref>()
+            && let Some(pack) = proxy.get().pack_on(link)
+        {
+            return Ok(Reference::Theirs(pack.clone()));
         }
         Ok(Reference::Lent(self.lend(link, object)?))
     }

@@ -11,13 +11,13 @@ use netref_core::request::Request;
 
 use crate::address::Address;
 use crate::error::Result;
+use crate::failure::Closed;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::{Peer, RustHost, ThreadsPeer};
 use crate::remote::Remote;
 use crate::service::void_service;
 use crate::side::Side;
-use crate::failure::Closed;
 use crate::threads::{Dispatch, Link, LinkOptions, SocketTransport};
 use crate::value::Value;
 

@@ -13,12 +13,12 @@ use netref_core::session::{Counters, ReplyKind};
 #[cfg(feature = "tokio")]
 use crate::aio::TokioPeer;
 use crate::error::{Error, Exception, Result};
+use crate::failure::{CallError, Closed, StartError};
 use crate::object::ObjectRef;
 use crate::place::Place;
 use crate::raising::to_exception;
 use crate::remote::Remote;
 use crate::side::Side;
-use crate::failure::{CallError, Closed, StartError};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 

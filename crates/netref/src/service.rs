@@ -3,8 +3,8 @@ use std::sync::{Arc, LazyLock};
 use crate::args::Args;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::object::{Class, Object, ObjectRef};
 use crate::failure::Closed;
+use crate::object::{Class, Object, ObjectRef};
 use crate::value::Value;
 
 /// What a server gives its clients: an object, and what to do when they come and go.

@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from netref._netref import AsyncResult, BaseNetref as BaseNetref, call as call, call_method as call_method
-from netref._netref import IdPack as _IdPack
+from netref._netref import _IdPack
 
 DELETED_ATTRS: frozenset[str]
 LOCAL_ATTRS: frozenset[str]

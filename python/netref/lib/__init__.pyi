@@ -9,6 +9,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 SPAWN_THREAD_PREFIX: str
+maxint: int
 
 class MissingModule:
     def __init__(self, name: str) -> None: ...

@@ -9,6 +9,39 @@ from netref.core.service import ClassicService as ClassicService
 from netref.core.service import ModuleNamespace as ModuleNamespace
 from netref.core.stream import Stream
 
+__all__ = [
+    "DEFAULT_SERVER_PORT",
+    "DEFAULT_SERVER_SSL_PORT",
+    "MockClassicConnection",
+    "ModuleNamespace",
+    "SlaveService",
+    "connect",
+    "connect_channel",
+    "connect_multiprocess",
+    "connect_pipes",
+    "connect_stdpipes",
+    "connect_stream",
+    "connect_subproc",
+    "connect_thread",
+    "deliver",
+    "download",
+    "download_dir",
+    "download_file",
+    "interact",
+    "obtain",
+    "pm",
+    "redirected_stdio",
+    "ssh_connect",
+    "ssl_connect",
+    "teleport_function",
+    "unix_connect",
+    "upload",
+    "upload_dir",
+    "upload_file",
+    "upload_module",
+    "upload_package",
+]
+
 DEFAULT_SERVER_PORT: int
 DEFAULT_SERVER_SSL_PORT: int
 SlaveService = ClassicService

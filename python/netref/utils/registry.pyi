@@ -9,6 +9,19 @@ from netref.utils.registrars import TCPRegistryClient as TCPRegistryClient
 from netref.utils.registrars import UDPRegistryClient as UDPRegistryClient
 from netref.utils.registrars import keep_registered as keep_registered
 
+__all__ = [
+    "DEFAULT_PRUNING_TIMEOUT",
+    "MAX_DGRAM_SIZE",
+    "REGISTRY_PORT",
+    "RegistryClient",
+    "RegistryServer",
+    "TCPRegistryClient",
+    "TCPRegistryServer",
+    "UDPRegistryClient",
+    "UDPRegistryServer",
+    "keep_registered",
+]
+
 DEFAULT_PRUNING_TIMEOUT: float
 
 class RegistryServer:

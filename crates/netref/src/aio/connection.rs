@@ -17,10 +17,10 @@ use super::tasks;
 use crate::address::Address;
 use crate::connection::{Options, Stats};
 use crate::error::{Error, Result};
+use crate::failure::Closed;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::Peer;
-use crate::failure::Closed;
 use crate::value::Value;
 
 /// Connects to a server: `tcp://host:port` or `unix:///path`.

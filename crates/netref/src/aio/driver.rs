@@ -17,9 +17,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::blocking::permitted;
+use crate::failure::{CallError, Closed, EndReason, StartError};
 use crate::running;
 use crate::side::Side;
-use crate::failure::{CallError, Closed, EndReason, StartError};
 use crate::world::Shared;
 
 /// Senders wait while more bytes than this are queued.

@@ -12,9 +12,9 @@ use netref_core::request::Request;
 use super::blocking::{block_on, block_on_until, may_block, permitted};
 use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
+use crate::failure::Closed;
 use crate::peer::{EndCallback, Peer, read_outcome};
 use crate::side::Side;
-use crate::failure::Closed;
 use crate::value::Value;
 use crate::world::Values;
 

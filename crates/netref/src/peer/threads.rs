@@ -10,9 +10,9 @@ use netref_core::request::Request;
 use netref_core::session::Session;
 
 use crate::error::{Error, Result};
+use crate::failure::Closed;
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
-use crate::failure::Closed;
 use crate::threads::{Call, ExchangeError, Host, Link};
 use crate::value::Value;
 use crate::world::{Shared, Values};

@@ -209,7 +209,9 @@ impl<H: Host> Link<H> {
             let queued = self.session().queued();
             return match error.kind() {
                 io::ErrorKind::WouldBlock if queued <= MAX_QUEUED => Flush::Full,
-                io::ErrorKind::WouldBlock => Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED }),
+                io::ErrorKind::WouldBlock => {
+                    Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED })
+                }
                 _ => Flush::Failed(EndReason::Transport(error)),
             };
         }

@@ -185,12 +185,14 @@ class Connection:
     def _work_on(self, number, handler, box):
         if handler is None:
             return  # it was about dropping the last reference
+        result = None
         try:
-            answer = _encode(REPLY, number, self._box(self._handle(handler, self._unbox(box))))
+            result = self._handle(handler, self._unbox(box))
+            answer = _encode(REPLY, number, self._box(result))
         except BaseException as error:
             self._last_traceback = error.__traceback__  # a peer may debug it
             answer = _encode(EXCEPTION, number, vinegar.dump_exception(error))
-        self._send(answer)
+        self._send(answer)  # before the result is dropped: a proxy in it is not to be given back while it is under way
 
     def _handle(self, handler, args):
         if handler == DEL:

@@ -1,0 +1,42 @@
+"""Every public name says what it is."""
+
+import inspect
+import pkgutil
+
+import pytest
+
+import netref
+
+#: Plain values cannot have a docstring.
+VALUES = {"__version__", "netref_version"}
+
+
+@pytest.mark.parametrize("name", sorted(set(netref.__all__) - VALUES))
+def test_public_name_has_a_docstring(name):
+    assert (inspect.getdoc(getattr(netref, name)) or "").strip()
+
+
+def test_public_names_are_there():
+    for name in netref.__all__:
+        assert hasattr(netref, name), name
+
+
+def members(cls):
+    for name, member in vars(cls).items():
+        if not name.startswith("_") and (callable(member) or isinstance(member, (property, classmethod, staticmethod))):
+            yield name, member
+
+
+@pytest.mark.parametrize("cls", [netref.Connection, netref.AsyncResult, netref.Service, netref.Channel, netref.ThreadedServer])
+def test_methods_of_the_main_classes_have_docstrings(cls):
+    undocumented = [
+        name for ancestor in cls.__mro__ if ancestor is not object for name, member in members(ancestor) if not inspect.getdoc(member)
+    ]
+    assert [name for name in undocumented if not name.startswith("exposed_")] == []
+
+
+def test_modules_have_docstrings():
+    for module in pkgutil.walk_packages(netref.__path__, "netref."):
+        if any(part.startswith("_") for part in module.name.split(".")):
+            continue
+        assert __import__(module.name, fromlist=["_"]).__doc__, module.name
