@@ -205,9 +205,7 @@ def log_text(size):
     """Text that zlib shrinks to about a fifth, as logs do; the same on every run."""
     numbers = random.Random(7)
     line = "2024-04-18T12:00:{:02d} host-{} GET /items/{} 200 {}us\n"
-    block = "".join(
-        line.format(i % 60, i % 16, numbers.randrange(100_000), numbers.randrange(10_000)) for i in range(20_000)
-    )
+    block = "".join(line.format(i % 60, i % 16, numbers.randrange(100_000), numbers.randrange(10_000)) for i in range(20_000))
     return (block * (size // len(block) + 1))[:size]
 
 

@@ -93,7 +93,7 @@ def exchange(command, n, message):
         for _ in range(n):
             connection.sendall(message)
             receive(connection, view)
-        worker.expect(buffer[-len(MESSAGE):], message[-len(MESSAGE):])
+        worker.expect(buffer[-len(MESSAGE) :], message[-len(MESSAGE) :])
 
     return body, connection.close
 
@@ -107,7 +107,7 @@ def pipelined(command, n):
         for _ in range(n):
             connection.sendall(MESSAGE)
         receive(connection, memoryview(buffer))
-        worker.expect(buffer[-len(MESSAGE):], MESSAGE)
+        worker.expect(buffer[-len(MESSAGE) :], MESSAGE)
 
     return body, connection.close
 

@@ -84,11 +84,21 @@ def print_block(lines):
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, 5 short rounds, pinned only: a look")
-    parser.add_argument("--ops", type=listed(OPERATIONS.__getitem__), default=list(OPERATIONS.values()),
-                        metavar="A,B", help=f"of: {', '.join(OPERATIONS)} (default: all)")
-    parser.add_argument("--pairings", type=listed(pairing), default=[pairing(text) for text in DEFAULT_PAIRINGS],
-                        metavar="A,B", help="client:server, or one name for both ends; ratios need stock and raw-rust "
-                        f"among them (default: {','.join(DEFAULT_PAIRINGS)})")
+    parser.add_argument(
+        "--ops",
+        type=listed(OPERATIONS.__getitem__),
+        default=list(OPERATIONS.values()),
+        metavar="A,B",
+        help=f"of: {', '.join(OPERATIONS)} (default: all)",
+    )
+    parser.add_argument(
+        "--pairings",
+        type=listed(pairing),
+        default=[pairing(text) for text in DEFAULT_PAIRINGS],
+        metavar="A,B",
+        help="client:server, or one name for both ends; ratios need stock and raw-rust "
+        f"among them (default: {','.join(DEFAULT_PAIRINGS)})",
+    )
     parser.add_argument("--place", choices=(*PLACEMENTS, "both"), help="default: both; with --quick: pinned")
     parser.add_argument("--rounds", type=int, help="default: 9; with --quick: 5")
     parser.add_argument("--seconds", type=float, help="of one pairing in one round (default: 0.25; with --quick: 0.05)")

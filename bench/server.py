@@ -47,7 +47,7 @@ def bench_service(rpyc):
             return Item(position)
 
         def exposed_line_counter(self, fileobj, function):
-            for linenum, line in enumerate(fileobj.readlines()):
+            for linenum, line in enumerate(fileobj.readlines()):  # noqa: B007 - as in the original
                 function(line)
             return linenum + 1
 

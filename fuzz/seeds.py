@@ -2,6 +2,7 @@
 
 Small and different rather than many: one payload for each length and kind of message, none over 1,000 bytes.
 """
+
 import hashlib
 import json
 import pathlib
@@ -18,11 +19,16 @@ def main():
     write("message", [payload for _, payload in payloads])
     write("deframe", [bytes([7, 0, 255, 60]) + frame for _, frame in distinct(frames)][::3])
     write("brine_decode", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "brine.json").read_text())])
-    write("registry", [bytes.fromhex(item["hex"])
-                       for item in json.loads((VECTORS / "registry_udp.json").read_text())["frames"]])
+    write("registry", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "registry_udp.json").read_text())["frames"]])
     # A dialect, then steps: take a payload as it is (0 and its length), read it (7), write (3 and 4), send (5).
-    write("session", [bytes([dialect == "v5", 0, len(payload)]) + payload + bytes([7, 0, 4, 3, 1, 2, 6, 0, 5, 10])
-                      for dialect, payload in payloads if len(payload) < 256][::2])
+    write(
+        "session",
+        [
+            bytes([dialect == "v5", 0, len(payload)]) + payload + bytes([7, 0, 4, 3, 1, 2, 6, 0, 5, 10])
+            for dialect, payload in payloads
+            if len(payload) < 256
+        ][::2],
+    )
 
 
 def recorded(path):

@@ -87,7 +87,7 @@ def interop_service(rpyc, implementation):
         def exposed_catch(self, function, *args):
             try:
                 return function(*args)
-            except Exception as error:  # noqa: BLE001 - catching everything is its purpose
+            except Exception as error:
                 return (type(error).__name__, error.args, getattr(error, "_remote_tb", ""))
 
         # ---- objects and references

@@ -2,6 +2,7 @@
 
 Runs inside an interpreter that has stock rpyc installed; record.py starts it.
 """
+
 import collections
 import enum
 import json
@@ -14,14 +15,35 @@ import rpyc
 from rpyc.core import brine
 from rpyc.utils.server import OneShotServer, ThreadedServer
 
-REQUESTS = ("PING CLOSE GETROOT GETATTR DELATTR SETATTR CALL CALLATTR REPR STR CMP HASH DIR PICKLE DEL INSPECT "
-            "BUFFITER OLDSLICING CTXEXIT INSTANCECHECK").split()
-for _number, _name in enumerate(REQUESTS, 1):
-    globals()[_name] = _number
+REQUESTS = [
+    "PING",
+    "CLOSE",
+    "GETROOT",
+    "GETATTR",
+    "DELATTR",
+    "SETATTR",
+    "CALL",
+    "CALLATTR",
+    "REPR",
+    "STR",
+    "CMP",
+    "HASH",
+    "DIR",
+    "PICKLE",
+    "DEL",
+    "INSPECT",
+    "BUFFITER",
+    "OLDSLICING",
+    "CTXEXIT",
+    "INSTANCECHECK",
+]
+PING, CLOSE, GETROOT, GETATTR, DELATTR, SETATTR, CALL, CALLATTR, REPR, STR = range(1, 11)
+CMP, HASH, DIR, PICKLE, DEL, INSPECT, BUFFITER, OLDSLICING, CTXEXIT, INSTANCECHECK = range(11, 21)
 HELLO = 28274
 
 
 # ---------------------------------------------------------------- what is served
+
 
 class Trouble(Exception):
     """A class that the other side does not know as a built-in one."""
@@ -42,10 +64,10 @@ class Account:
         return self
 
     def __repr__(self):
-        return "<account of %s>" % self.owner
+        return f"<account of {self.owner}>"
 
     def __str__(self):
-        return "%s: %d" % (self.owner, self.balance)
+        return f"{self.owner}: {self.balance}"
 
     def __eq__(self, other):
         return isinstance(other, Account) and self.owner == other.owner
@@ -176,7 +198,7 @@ class BankService(rpyc.Service):
         return "\ud800"
 
     def exposed_big_int(self):
-        return 10 ** 5000
+        return 10**5000
 
     def exposed_hang_up(self):
         self.conn.close()
@@ -184,7 +206,9 @@ class BankService(rpyc.Service):
 
 OPEN = {"allow_public_attrs": True, "allow_setattr": True, "allow_delattr": True}
 SERVER_CONFIG = {
-    "setattr": OPEN, "delattr": OPEN, "getattr": OPEN,
+    "setattr": OPEN,
+    "delattr": OPEN,
+    "getattr": OPEN,
     "pickle": {"allow_pickle": True},
     "exception_denied": {"include_local_traceback": False, "include_local_version": False},
     "bind_threads": {"bind_threads": True},
@@ -201,13 +225,14 @@ def scenario(about):
     def keep(func):
         SCENARIOS[func.__name__.rstrip("_")] = (about, func)
         return func
+
     return keep
 
 
 class Peer:
     def __init__(self, conn, direct):
         self.conn = conn
-        self.direct = direct                # port of the same server, past the recording proxy
+        self.direct = direct  # port of the same server, past the recording proxy
         self.req = conn.sync_request
 
     @property
@@ -215,7 +240,7 @@ class Peer:
         return self.conn.root
 
 
-def check(truth):                           # assert is gone under -OO
+def check(truth):  # assert is gone under -OO
     if not truth:
         raise AssertionError
 
@@ -237,8 +262,23 @@ def getroot(p):
 @scenario("PING with the default text, and with one value of each by-value type; each comes back equal.")
 def ping(p):
     p.conn.ping()
-    for value in (None, b"", (), True, 5, "text", 2.5, 1j, slice(1, 2), frozenset([3]), NotImplemented, Ellipsis,
-                  (1, ("two", 3.0)), -49, 10 ** 30):
+    for value in (
+        None,
+        b"",
+        (),
+        True,
+        5,
+        "text",
+        2.5,
+        1j,
+        slice(1, 2),
+        frozenset([3]),
+        NotImplemented,
+        Ellipsis,
+        (1, ("two", 3.0)),
+        -49,
+        10**30,
+    ):
         p.req(PING, value)
 
 
@@ -409,6 +449,7 @@ def del_(p):
 def Foreign(conn, pack):
     """A stock proxy for an id pack that need not exist. It never sends DEL."""
     from rpyc.core import netref
+
     cls = type("Foreign", (netref.BaseNetref,), {"__slots__": (), "__del__": lambda self: None, "__class__": None})
     return cls(conn, pack)
 
@@ -489,6 +530,7 @@ def instancecheck(p):
     mine = Savings("client's")
     check(root.echo(mine) is mine)
     from rpyc.lib import get_id_pack
+
     print("client's object, class unknown:", p.req(INSTANCECHECK, cls, get_id_pack(mine)))
     print("unknown:", p.req(INSTANCECHECK, cls, ("no.Such", 1, 2)))
     builtin = root.objects()[7]
@@ -554,7 +596,7 @@ def compressed(p):
 def large(p):
     data, state = bytearray(), 12345
     while len(data) < 70000:
-        state = (state * 1103515245 + 12345) & 0x7fffffff
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
         data.append(state >> 16 & 255)
     p.req(PING, bytes(data))
 
@@ -566,6 +608,7 @@ def callback(p):
 
     def bad():
         raise ValueError("from the client")
+
     fails(root.call, bad)
 
 
@@ -590,6 +633,7 @@ def callback_nested(p):
 
     def inner(n):
         return n * 2
+
     check(root.call_twice(outer) == 10)
 
 
@@ -646,6 +690,7 @@ def classic(p):
 
 # ---------------------------------------------------------------- processes
 
+
 def serve(name):
     service, kind = BankService, ThreadedServer if name == "chained" else OneShotServer
     if name == "classic":
@@ -658,7 +703,7 @@ def serve(name):
 
 
 def drive(name, port, direct):
-    about, func = SCENARIOS[name]
+    _about, func = SCENARIOS[name]
     if name == "classic":
         conn = rpyc.classic.connect("127.0.0.1", port)
     else:
@@ -675,9 +720,11 @@ def drive(name, port, direct):
 
 # ---------------------------------------------------------------- labels and brine
 
+
 def labels(dialect, bound, frames):
     """Names each frame, by means of stock's own decoder."""
     import zlib
+
     asked, out = {}, []
     for side, text in frames:
         raw = bytes.fromhex(text)
@@ -690,13 +737,13 @@ def labels(dialect, bound, frames):
             msg, seq, args = brine.load(payload)
         if msg == 1:
             number = args[0]
-            what = REQUESTS[number - 1] if 1 <= number <= 20 else "handler %d" % number
+            what = REQUESTS[number - 1] if 1 <= number <= 20 else f"handler {number}"
             asked[side, seq] = what
-            label = "request %d %s" % (seq, what)
+            label = f"request {seq} {what}"
         else:
             other = "server" if side == "client" else "client"
             kind = "reply" if msg == 2 else "exception"
-            label = "%s %d to %s" % (kind, seq, asked.pop((other, seq), "?"))
+            label = f"{kind} {seq} to {asked.pop((other, seq), '?')}"
         out.append(label + (", compressed" if raw[4] else ""))
     return out
 
@@ -705,28 +752,77 @@ def brine_samples():
     texts = ["None", "True", "False", "NotImplemented", "Ellipsis"]
     texts += ["b'" + "abcde"[:n] + "'" for n in range(6)] + ["b'x' * 255", "b'x' * 256", "b'\\x00\\xff'"]
     texts += ["'" + "abcde"[:n] + "'" for n in range(6)] + ["'x' * 255", "'x' * 256"]
-    texts += [r"'\x7f'", r"'\x80'", r"'\xe9'", r"'\u07ff'", r"'\u0800'", r"'\u20ac'", r"'\uffff'", r"'\U00010000'",
-              r"'\U0001f600'", r"'\U0010ffff'", r"'a\xe9\u20ac\U0001f600'", r"'\x00'", r"'\xe9' * 2", r"'\xe9' * 127",
-              r"'\xe9' * 128"]
+    texts += [
+        r"'\x7f'",
+        r"'\x80'",
+        r"'\xe9'",
+        r"'\u07ff'",
+        r"'\u0800'",
+        r"'\u20ac'",
+        r"'\uffff'",
+        r"'\U00010000'",
+        r"'\U0001f600'",
+        r"'\U0010ffff'",
+        r"'a\xe9\u20ac\U0001f600'",
+        r"'\x00'",
+        r"'\xe9' * 2",
+        r"'\xe9' * 127",
+        r"'\xe9' * 128",
+    ]
     texts += ["()", "(1,)", "(1, 2)", "(1, 2, 3)", "(1, 2, 3, 4)", "(1, 2, 3, 4, 5)"]
     texts += ["tuple(range(255))", "tuple(range(256))", "((),)", "(((1,),),)", "(None, (True, ('x', (b'y', ()))))"]
-    texts += ["-0x32", "-0x31", "-0x30", "-0x2f", "-1", "0", "1", "0x9e", "0x9f", "0xa0", "0xa1", "255", "256", "-256",
-              "2**31 - 1", "2**31", "-2**31", "2**63 - 1", "2**63", "-2**63", "-2**63 - 1", "2**64", "10**30",
-              "-10**30", "10**253", "10**254", "10**255", "10**256", "-10**253", "-10**254", "-10**255",
-              "int('9' * 4300)"]
-    texts += ["0.0", "-0.0", "1.0", "1.5", "-2.5", "0.1", "1e308", "5e-324", "float('inf')", "float('-inf')",
-              "float('nan')"]
+    texts += [
+        "-0x32",
+        "-0x31",
+        "-0x30",
+        "-0x2f",
+        "-1",
+        "0",
+        "1",
+        "0x9e",
+        "0x9f",
+        "0xa0",
+        "0xa1",
+        "255",
+        "256",
+        "-256",
+        "2**31 - 1",
+        "2**31",
+        "-2**31",
+        "2**63 - 1",
+        "2**63",
+        "-2**63",
+        "-2**63 - 1",
+        "2**64",
+        "10**30",
+        "-10**30",
+        "10**253",
+        "10**254",
+        "10**255",
+        "10**256",
+        "-10**253",
+        "-10**254",
+        "-10**255",
+        "int('9' * 4300)",
+    ]
+    texts += ["0.0", "-0.0", "1.0", "1.5", "-2.5", "0.1", "1e308", "5e-324", "float('inf')", "float('-inf')", "float('nan')"]
     texts += ["0j", "1j", "complex(1.5, -2.5)", "complex(-0.0, float('inf'))"]
-    texts += ["slice(None)", "slice(5)", "slice(1, 5)", "slice(1, 5, 2)", "slice(None, None, -1)",
-              "slice('a', (1, 2), None)"]
-    texts += ["frozenset()", "frozenset([1])", "frozenset([1, 2, 3])", "frozenset(['a'])", "frozenset([(1, 'x')])",
-              "frozenset([frozenset([1])])", "frozenset(range(5))"]
+    texts += ["slice(None)", "slice(5)", "slice(1, 5)", "slice(1, 5, 2)", "slice(None, None, -1)", "slice('a', (1, 2), None)"]
+    texts += [
+        "frozenset()",
+        "frozenset([1])",
+        "frozenset([1, 2, 3])",
+        "frozenset(['a'])",
+        "frozenset([(1, 'x')])",
+        "frozenset([frozenset([1])])",
+        "frozenset(range(5))",
+    ]
     texts += ["(slice(1, 2), frozenset([3]), 1j, ...)", "(NotImplemented, (Ellipsis,))"]
     return [{"python": t, "hex": brine.dump(eval(t)).hex()} for t in texts]
 
 
 def main(argv):
-    sys.tracebacklimit = 0                  # tracebacks would carry paths and source lines of this machine
+    sys.tracebacklimit = 0  # tracebacks would carry paths and source lines of this machine
     command = argv[0]
     if command == "serve":
         serve(argv[1])
@@ -734,8 +830,8 @@ def main(argv):
         drive(argv[1], int(argv[2]), int(argv[3]))
     elif command == "list":
         from rpyc import version
-        print(json.dumps({"stock": version.__version__,
-                          "scenarios": [(name, about) for name, (about, _) in SCENARIOS.items()]}))
+
+        print(json.dumps({"stock": version.__version__, "scenarios": [(name, about) for name, (about, _) in SCENARIOS.items()]}))
     elif command == "labels":
         dialect, bound, frames = json.load(sys.stdin)
         print(json.dumps(labels(dialect, bound, frames)))
@@ -743,9 +839,11 @@ def main(argv):
         print(json.dumps(brine_samples()))
     elif command == "builtins":
         from rpyc.core import netref
+
         print(json.dumps(sorted(netref.builtin_classes_cache)))
     elif command == "registry":
         from rpyc.utils.registry import TCPRegistryServer, UDPRegistryServer
+
         kind = {"udp": UDPRegistryServer, "tcp": TCPRegistryServer}[argv[1]]
         server = kind("127.0.0.1", 0, allow_listing=argv[2] == "listing")
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -753,6 +851,7 @@ def main(argv):
         server.start()
     elif command == "registrar":
         from rpyc.utils.registry import TCPRegistryClient, UDPRegistryClient
+
         kind = {"udp": UDPRegistryClient, "tcp": TCPRegistryClient}[argv[1]]
         client = kind("127.0.0.1", int(argv[2]))
         for call in json.loads(argv[3]):

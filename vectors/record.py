@@ -5,6 +5,7 @@
 A real stock server and a real stock client run in processes of their own; between them, on loopback TCP, stands a
 proxy that knows frame boundaries and nothing else. See README.md for the files written.
 """
+
 import argparse
 import ctypes
 import json
@@ -13,7 +14,6 @@ import pathlib
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import zlib
 
@@ -41,15 +41,21 @@ class Peers:
     def start(self, *args):
         env = {"PYTHONHASHSEED": "0", "PYTHONPATH": str(HERE), "PATH": os.environ.get("PATH", "")}
         # -OO: no docstrings of library code in INSPECT replies
-        return subprocess.Popen([self.python, "-OO", "-B", "-c", "import peers, sys; peers.main(sys.argv[1:])", *args],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True, cwd=HERE,
-                                preexec_fn=fixed_addresses)
+        return subprocess.Popen(
+            [self.python, "-OO", "-B", "-c", "import peers, sys; peers.main(sys.argv[1:])", *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=env,
+            text=True,
+            cwd=HERE,
+            preexec_fn=fixed_addresses,
+        )
 
     def ask(self, *args, text=""):
         process = self.start(*args)
         out, _ = process.communicate(text, timeout=90)
         if process.returncode:
-            raise SystemExit("%s %s ended with status %s" % (self.python, " ".join(args), process.returncode))
+            raise SystemExit(f"{self.python} {' '.join(args)} ended with status {process.returncode}")
         return out
 
     def serve(self, *args):
@@ -58,6 +64,7 @@ class Peers:
 
 
 # ---------------------------------------------------------------- the proxy
+
 
 def read_exactly(sock, count):
     data = b""
@@ -120,15 +127,16 @@ def record(peers, name):
     server.stdin.close()
     server.wait(10)
     if client.returncode:
-        raise SystemExit("%s %s: the client failed" % (peers.dialect, name))
+        raise SystemExit(f"{peers.dialect} {name}: the client failed")
     for line in said.splitlines():
         print("    ", line)
     frames = proxy.frames
     labels = json.loads(peers.ask("labels", text=json.dumps([peers.dialect, name == "bind_threads", frames])))
-    return [{"from": side, "hex": text, "what": what} for (side, text), what in zip(frames, labels)]
+    return [{"from": side, "hex": text, "what": what} for (side, text), what in zip(frames, labels, strict=False)]
 
 
 # ---------------------------------------------------------------- a peer that is not stock
+
 
 def message(dialect, body, kind=1):
     """`body` is brine of "seq, args" without the tuple around it; -> payload."""
@@ -143,8 +151,8 @@ def request(dialect, body):
     return frame(message(dialect, body))
 
 
-SEQ = b"\x57"                               # 7
-PING_HEAD = b"\x11\x51\x11\x51\x10"         # (PING, (1, (x,)))
+SEQ = b"\x57"  # 7
+PING_HEAD = b"\x11\x51\x11\x51\x10"  # (PING, (1, (x,)))
 PING = SEQ + PING_HEAD
 STR = b"\x08"
 
@@ -207,17 +215,23 @@ def probes(d):
     yield "request: handler 0", request(d, SEQ + b"\x11\x50\x11\x51\x02")
     yield "request: handler 21", request(d, SEQ + b"\x11\x65\x11\x51\x02")
     yield "request: handler is a str", request(d, SEQ + b"\x11\x08\x0ax\x11\x51\x02")
-    yield "request: label 3, id pack that names nothing", \
-        request(d, SEQ + b"\x11\x59\x11\x52\x10\x11\x53\x12\x08\x0b" + b"x.Y"[:2] + b"\x51\x52")
+    yield (
+        "request: label 3, id pack that names nothing",
+        request(d, SEQ + b"\x11\x59\x11\x52\x10\x11\x53\x12\x08\x0b" + b"x.Y"[:2] + b"\x51\x52"),
+    )
     yield "request: label 3, id pack is an int", request(d, SEQ + b"\x11\x59\x11\x52\x10\x11\x53\x55")
     yield "request: label 4, id pack of two items", request(d, SEQ + b"\x11\x51\x11\x52\x10\x11\x54\x11\x08\x0ax\x51")
-    yield "request: label 4, ids are str, built-in name", request(
-        d, SEQ + b"\x11\x51\x11\x52\x10\x11\x54\x12\x08\x0e\x0dbuiltins.list\x08\x0aa\x08\x0ab")
+    yield (
+        "request: label 4, ids are str, built-in name",
+        request(d, SEQ + b"\x11\x51\x11\x52\x10\x11\x54\x12\x08\x0e\x0dbuiltins.list\x08\x0aa\x08\x0ab"),
+    )
     close = request(d, b"\x50\x11\x52\x11\x51\x02")
     yield "closing: CLOSE", close
     yield "closing: PING, CLOSE, PING in one write", request(d, PING + b"\x55") + close + request(d, PING + b"\x55")
-    yield "closing: unknown tag, then a reply to the CLOSE that it causes", \
-        request(d, PING + b"\xff") + frame(message(d, b"\x50\x11\x51\x00", 2))
+    yield (
+        "closing: unknown tag, then a reply to the CLOSE that it causes",
+        request(d, PING + b"\xff") + frame(message(d, b"\x50\x11\x51\x00", 2)),
+    )
 
 
 def probe(peers, data):
@@ -231,7 +245,7 @@ def probe(peers, data):
         try:
             while (one := read_frame(sock)) is not None:
                 got.append(one.hex())
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             return False
         except (OSError, EOFError):
             pass
@@ -262,8 +276,15 @@ def probe(peers, data):
 def registry(peers, kind, listing):
     """Datagrams (or the one message each way of a TCP connection) between stock registry and stock registrar."""
     server, port = peers.serve("registry", kind, "listing" if listing else "closed")
-    calls = [["register", ["BANK", "Money"], 4711], ["discover", "bank"], ["discover", "nobody"], ["list"],
-             ["list", "127.0.0.1"], ["unregister", 4711], ["discover", "bank"]]
+    calls = [
+        ["register", ["BANK", "Money"], 4711],
+        ["discover", "bank"],
+        ["discover", "nobody"],
+        ["list"],
+        ["list", "127.0.0.1"],
+        ["unregister", 4711],
+        ["discover", "bank"],
+    ]
     if not listing:
         calls = [["list"]]
     frames, stop = [], threading.Event()
@@ -305,6 +326,7 @@ def registry(peers, kind, listing):
                     sock.sendall(answer)
                 except OSError:
                     pass
+
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     peers.ask("registrar", kind, str(near.getsockname()[1]), json.dumps(calls))
@@ -312,11 +334,12 @@ def registry(peers, kind, listing):
     thread.join(5)
     server.stdin.close()
     server.wait(10)
-    names = [name for call in calls for name in ("%s %s" % (call[0], call[1:]), "answer")]
-    return [{"from": side, "hex": data.hex(), "what": what} for (side, data), what in zip(frames, names)]
+    names = [name for call in calls for name in (f"{call[0]} {call[1:]}", "answer")]
+    return [{"from": side, "hex": data.hex(), "what": what} for (side, data), what in zip(frames, names, strict=False)]
 
 
 # ---------------------------------------------------------------- files
+
 
 def write(path, value):
     path.parent.mkdir(exist_ok=True)
@@ -325,9 +348,10 @@ def write(path, value):
     else:
         rows = {k: v for k, v in value.items() if not isinstance(v, list)}
         head = json.dumps(rows)[:-1]
-        lists = [', "%s": [\n%s\n]' % (k, ",\n".join("  " + json.dumps(i) for i in v))
-                 for k, v in value.items() if isinstance(v, list)]
-        text = head + "".join(lists) + "}\n"
+        lists = {
+            key: ",\n".join("  " + json.dumps(item) for item in items) for key, items in value.items() if isinstance(items, list)
+        }
+        text = head + "".join(f', "{key}": [\n{items}\n]' for key, items in lists.items()) + "}\n"
     json.loads(text)
     path.write_text(text)
 
@@ -341,27 +365,39 @@ def main():
         peers = Peers(python)
         head = {"dialect": peers.dialect, "stock": peers.stock}
         folder = HERE / peers.dialect
-        wanted = lambda name: not options.only or name in options.only
+
+        def wanted(name):
+            return not options.only or name in options.only
+
         for name, about in peers.scenarios.items():
             if wanted(name):
                 print(peers.dialect, name, flush=True)
                 write(folder / (name + ".json"), {**head, "scenario": name, "about": about, "frames": record(peers, name)})
         if wanted("malformed"):
             print(peers.dialect, "malformed", flush=True)
-            write(folder / "malformed.json", {
-                **head, "scenario": "malformed",
-                "about": "Input to a stock server from a peer that is not stock: one connection per case.",
-                "cases": [{"case": case, "send": data.hex(), **probe(peers, data)}
-                          for case, data in probes(peers.dialect)]})
+            write(
+                folder / "malformed.json",
+                {
+                    **head,
+                    "scenario": "malformed",
+                    "about": "Input to a stock server from a peer that is not stock: one connection per case.",
+                    "cases": [{"case": case, "send": data.hex(), **probe(peers, data)} for case, data in probes(peers.dialect)],
+                },
+            )
         if wanted("brine"):
             write(HERE / "brine.json", json.loads(peers.ask("brine")))
         if wanted("registry"):
             for kind in ("udp", "tcp"):
-                write(HERE / ("registry_%s.json" % kind), {
-                    "stock": peers.stock, "scenario": "registry_" + kind,
-                    "about": "Registry messages over %s. They have no frame: hex is the whole message." % kind.upper(),
-                    "frames": registry(peers, kind, True) + [
-                        {**f, "what": f["what"] + ", listing not allowed"} for f in registry(peers, kind, False)]})
+                write(
+                    HERE / (f"registry_{kind}.json"),
+                    {
+                        "stock": peers.stock,
+                        "scenario": "registry_" + kind,
+                        "about": f"Registry messages over {kind.upper()}. They have no frame: hex is the whole message.",
+                        "frames": registry(peers, kind, True)
+                        + [{**f, "what": f["what"] + ", listing not allowed"} for f in registry(peers, kind, False)],
+                    },
+                )
 
 
 if __name__ == "__main__":

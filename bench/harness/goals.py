@@ -43,11 +43,7 @@ GOALS = (
 
 def judge(summaries):
     """`summaries` maps placement to operation key to pairing key to Summary. One verdict per goal and placement."""
-    return [
-        Verdict(goal, placement, measured(goal, operations))
-        for goal in GOALS
-        for placement, operations in summaries.items()
-    ]
+    return [Verdict(goal, placement, measured(goal, operations)) for goal in GOALS for placement, operations in summaries.items()]
 
 
 def measured(goal, operations):

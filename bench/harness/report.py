@@ -57,7 +57,7 @@ def figures(pairing, summary):
 
 def row(cells):
     first, *others = cells
-    return f"  {first:<{WIDTHS[0]}}" + "".join(f"{cell:>{width}}" for cell, width in zip(others, WIDTHS[1:]))
+    return f"  {first:<{WIDTHS[0]}}" + "".join(f"{cell:>{width}}" for cell, width in zip(others, WIDTHS[1:], strict=False))
 
 
 def microseconds(value):
@@ -88,17 +88,13 @@ def as_json(run):
                 key: {
                     "title": OPERATIONS[key].title,
                     "unit": OPERATIONS[key].unit,
-                    "pairings": {
-                        lane.pairing.key: lane_as_json(lane, run.summaries[placement][key]) for lane in lanes
-                    },
+                    "pairings": {lane.pairing.key: lane_as_json(lane, run.summaries[placement][key]) for lane in lanes},
                 }
                 for key, lanes in operations.items()
             }
             for placement, operations in run.lanes.items()
         },
-        "goals": [
-            {**dataclasses.asdict(verdict), "verdict": verdict.word} for verdict in goals.judge(run.summaries)
-        ],
+        "goals": [{**dataclasses.asdict(verdict), "verdict": verdict.word} for verdict in goals.judge(run.summaries)],
     }
 
 

@@ -27,13 +27,11 @@ class Worker:
 
     def __init__(self, argv, timeout):
         self._timeout = timeout
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
         self._unread = b""
         self._epitaph = None
         try:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, bufsize=0
-            )
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, bufsize=0)
         except OSError as error:
             raise WorkerLost(f"{argv[0]}: {error.strerror}") from None
         self.identity = self._answer()

@@ -42,8 +42,7 @@ from netref.core import (
     VoidService,
 )
 from netref.lib import setup_logger, spawn
-from netref.utils import exposed, service
-from netref.utils import classic, factory, helpers, server
+from netref.utils import classic, exposed, factory, helpers, server, service
 from netref.utils.factory import (
     connect,
     connect_channel,

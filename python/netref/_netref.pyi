@@ -5,7 +5,6 @@ from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
-
 __version__: str
 SAFE_ATTRS: list[str]
 

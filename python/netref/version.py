@@ -4,7 +4,7 @@
 and peers are told them. The package's own version is ``netref_version``.
 """
 
-from netref._netref import __version__ as netref_version
+from netref._netref import __version__ as netref_version  # noqa: F401 - for others to import
 
 version = (6, 0, 2)
 version_string = ".".join(map(str, version))

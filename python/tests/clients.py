@@ -4,6 +4,7 @@ import subprocess
 import textwrap
 
 import pytest
+
 from peer_process import STOCK6, interpreter
 
 #: Implementations that a client or server can have: this one and stock.

@@ -8,11 +8,11 @@ import threading
 import traceback
 
 import pytest
-from peer_process import STOCK6, PeerProcess, interpreter
-from peer_services import everyday_service
 
 import netref
 from netref.utils.server import ThreadedServer
+from peer_process import STOCK6, PeerProcess, interpreter
+from peer_services import everyday_service
 
 #: Seconds that a test may take before it is interrupted. If it does not even notice, pytest's faulthandler ends the run.
 LIMIT = 60

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 
 import pytest
+
 from peer_process import STOCK6, interpreter
 
 PROGRAM = pathlib.Path(__file__).parent / "scenario_program.py"

@@ -6,11 +6,11 @@ import struct
 import threading
 
 import pytest
-from peer_process import STOCK5, STOCK6, PeerProcess, interpreter
 
 import netref
 from netref import async_, classic
 from netref.core import SocketStream, brine
+from peer_process import STOCK5, STOCK6, PeerProcess, interpreter
 
 
 @contextlib.contextmanager
@@ -46,8 +46,8 @@ def test_nobody_listens(tmp_path):
     for connect in (netref.connect, classic.connect):
         with pytest.raises(ConnectionRefusedError, match=rf"127\.0\.0\.1 port {port}: nothing listens there; check the port"):
             connect("127.0.0.1", port)
-    with pytest.raises(FileNotFoundError, match="nothing.here"):
-        netref.factory.unix_connect(str(tmp_path / "nothing.here"))
+    with pytest.raises(FileNotFoundError, match="nothing_here"):
+        netref.factory.unix_connect(str(tmp_path / "nothing_here"))
 
 
 def test_no_such_host():
@@ -125,7 +125,7 @@ def test_peer_dies_in_the_middle_of_a_call():
         def kill():
             server.kill()
 
-        with pytest.raises(EOFError, match="connection closed.*(process|reset)"):
+        with pytest.raises(EOFError, match=r"connection closed.*(process|reset)"):
             root.call(kill)
         with pytest.raises(EOFError, match="connection closed"):
             root.echo(1)

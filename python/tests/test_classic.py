@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from peer_process import STOCK6
 
 import netref
 from netref import classic
 from netref.core.service import ClassicClient, SlaveService
 from netref.utils.server import ThreadedServer
+from peer_process import STOCK6
 
 
 @pytest.fixture(params=["thread", "process", pytest.param("stock", marks=STOCK6)])

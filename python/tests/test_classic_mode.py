@@ -1,7 +1,8 @@
 """What classic mode adds to connections: files, functions and terminals. In all pairings with stock, and in this process."""
 
-import classic_scenarios
 import pytest
+
+import classic_scenarios
 from netref import classic
 from pairings import PAIRINGS, run_scenario, scenarios
 from peer_process import STOCK6, interpreter

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from netref import classic
 from netref.__main__ import main
 from netref.cli.rpyc_classic import ClassicServer

@@ -30,7 +30,11 @@ def members(cls):
 @pytest.mark.parametrize("cls", [netref.Connection, netref.AsyncResult, netref.Service, netref.Channel, netref.ThreadedServer])
 def test_methods_of_the_main_classes_have_docstrings(cls):
     undocumented = [
-        name for ancestor in cls.__mro__ if ancestor is not object for name, member in members(ancestor) if not inspect.getdoc(member)
+        name
+        for ancestor in cls.__mro__
+        if ancestor is not object
+        for name, member in members(ancestor)
+        if not inspect.getdoc(member)
     ]
     assert [name for name in undocumented if not name.startswith("exposed_")] == []
 

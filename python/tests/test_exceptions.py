@@ -4,15 +4,15 @@ import pickle
 import sys
 
 import pytest
-from peer_services import CustomError
 
 import netref
 from netref import GenericException
 from netref.core import vinegar
+from peer_services import CustomError
 
 
 def caught(operation, *args):
-    with pytest.raises(Exception) as info:  # noqa: PT011 - which one is what the tests look at
+    with pytest.raises(Exception) as info:
         operation(*args)
     return info.value
 

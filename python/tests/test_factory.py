@@ -5,13 +5,13 @@ import socket
 import sys
 
 import pytest
-from clients import IMPLEMENTATIONS, run_program, server_program
-from peer_process import STOCK6
 
 import netref
+from clients import IMPLEMENTATIONS, run_program, server_program
 from netref.core.stream import PipeStream, TunneledSocketStream
 from netref.utils import factory
 from netref.utils.server import ThreadedServer
+from peer_process import STOCK6
 
 PIPE_SERVER = """
     from rpyc.utils.factory import connect_stdpipes
@@ -170,7 +170,7 @@ def test_discovery_is_here_too():
     assert factory.list_services is netref.list_services
     assert factory.connect_by_service is netref.connect_by_service
     with pytest.raises(AttributeError):
-        factory.no_such_thing  # noqa: B018
+        factory.no_such_thing
 
 
 def test_ssl_is_imported_only_where_it_is_used():

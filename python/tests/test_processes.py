@@ -6,9 +6,9 @@ import sys
 import textwrap
 
 import pytest
-from peer_process import STOCK6, Program
 
 import netref
+from peer_process import STOCK6, Program
 
 
 def program(text):

@@ -4,8 +4,9 @@ import socket
 import threading
 import time
 
-import netref
 import pytest
+
+import netref
 import registry_scenarios
 from netref.core import brine
 from netref.utils.registry import (

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 
-import netref
 import pytest
+
+import netref
 from netref._as_rpyc import finder
 
 

@@ -7,9 +7,9 @@ import subprocess
 import threading
 
 import pytest
-from clients import IMPLEMENTATIONS, run_program
 
 import netref
+from clients import IMPLEMENTATIONS, run_program
 from netref.utils.authenticators import AuthenticationError
 from netref.utils.server import ForkingServer, OneShotServer, Server, ThreadedServer, ThreadPoolServer
 
@@ -67,7 +67,7 @@ def test_many_clients_one_after_the_other_and_at_once(serve, connect, lasting_cl
 def test_client_that_leaves_at_once_stops_nobody(serve, connect, lasting_class):
     class Hostile(Service):
         def on_connect(self, conn):
-            conn.root.nothing  # noqa: B018
+            conn.root.nothing
 
         def on_disconnect(self, conn):
             raise ValueError("nor does this matter")

@@ -259,7 +259,7 @@ def test_protocol_and_connect_overridden(serve, connect):
         _protocol = LoudConnection
 
         @classmethod
-        def _connect(cls, channel, config={}):  # noqa: B006
+        def _connect(cls, channel, config={}):
             conn = super()._connect(channel, dict(config, connid="my own"))
             assert isinstance(conn, LoudConnection)
             return conn

@@ -6,13 +6,13 @@ import ssl
 import threading
 
 import pytest
-from clients import IMPLEMENTATIONS, run_program
-from peer_process import STOCK6, Program, interpreter
 
 import netref
+from clients import IMPLEMENTATIONS, run_program
 from netref.utils.authenticators import AuthenticationError, SSLAuthenticator
 from netref.utils.factory import ssl_connect
 from netref.utils.server import ThreadedServer, ThreadPoolServer
+from peer_process import STOCK6, Program, interpreter
 
 CERTS = pathlib.Path(__file__).parent / "certs"
 #: For localhost, good for a hundred years.
@@ -111,7 +111,7 @@ def test_both_write_at_the_same_time(serve):
 def test_client_without_a_certificate_is_refused(serve, server_class):
     server = serve(Service, server_class, authenticator=SSLAuthenticator(KEY, CERT, ca_certs=CERT))
     with pytest.raises((EOFError, ssl.SSLError, ConnectionError)):
-        ssl_connect("localhost", server.port).root  # noqa: B018
+        ssl_connect("localhost", server.port).root
     with ssl_connect("localhost", server.port, KEY, CERT) as conn:
         assert conn.root.echo(1) == 1
 
@@ -152,5 +152,7 @@ def test_closing_is_noticed_by_stock(serve):
             gone.set()
 
     server = serve(Noting, authenticator=SSLAuthenticator(KEY, CERT))
-    run_program("rpyc", "from rpyc.utils.factory import ssl_connect\nssl_connect('localhost', int(sys.argv[1])).root", server.port)
+    run_program(
+        "rpyc", "from rpyc.utils.factory import ssl_connect\nssl_connect('localhost', int(sys.argv[1])).root", server.port
+    )
     assert gone.wait(10)

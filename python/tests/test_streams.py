@@ -207,7 +207,13 @@ def test_channel_that_does_something_of_its_own(cleanup):
 
 
 def test_native_where_nothing_was_changed():
-    for make, kind in [("sockets", "socket"), ("tunnel", "socket"), ("pipes", "pipes"), ("subclass", "stream"), ("queues", "stream")]:
+    for make, kind in [
+        ("sockets", "socket"),
+        ("tunnel", "socket"),
+        ("pipes", "pipes"),
+        ("subclass", "stream"),
+        ("queues", "stream"),
+    ]:
         streams = PAIRS[make]()
         assert transport_of(netref.Channel(streams[0]))[0][0] == kind
         for stream in streams:

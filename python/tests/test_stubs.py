@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from peer_process import HERE
 
 import netref
+from peer_process import HERE
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 

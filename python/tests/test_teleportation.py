@@ -6,6 +6,7 @@ import textwrap
 import types
 
 import pytest
+
 from netref import classic
 from netref.core import brine
 from netref.utils.teleportation import decode_codeobj, export_function, import_function

@@ -3,10 +3,10 @@
 import collections.abc
 import enum
 
-import peer_services
 import pytest
 
 import netref
+import peer_services
 from netref import BaseNetref
 from netref.core.netref import NetrefMetaclass
 from netref.lib import get_id_pack
@@ -118,7 +118,7 @@ def test_object_whose_class_attribute_lies(serve, connect):
     try:
         root.raiser()
     except RuntimeError as error:
-        assert "no class today" in str(error)  # noqa: PT017
+        assert "no class today" in str(error)
     assert root.alive()
 
 

@@ -5,9 +5,10 @@ import socket
 import sys
 import threading
 
+import pytest
+
 import classic_scenarios
 import netref
-import pytest
 from netref.utils import zerodeploy
 from pairings import IMPLEMENTATIONS, run_scenario, scenarios
 

@@ -15,14 +15,14 @@
 //! | [`request`] | the twenty requests as one typed enum |
 //! | [`exception`] | exceptions as data |
 //! | [`policy`] | which attributes a peer may reach, as a pure function |
-//! | [`session`] | one connection's state; **the driving contract is written on [`Session`](session::Session)** |
+//! | [`session`] | one connection's state; **the driving contract is written on [`Session`]** |
 //! | [`extension`] | what netref peers offer each other beyond stock RPyC |
 //! | [`registry`] | messages of the service registry |
 //! | [`limits`] | every bound on what a peer can make us do |
 //!
 //! # No trust in the peer
 //!
-//! No input from the wire panics, recurses without bound or allocates beyond the [`Limits`](limits::Limits).
+//! No input from the wire panics, recurses without bound or allocates beyond the [`Limits`].
 #![forbid(unsafe_code)]
 
 pub mod boxing;

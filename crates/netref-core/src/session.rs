@@ -261,6 +261,11 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
+    /// The driver's tokens of all calls that still await their reply, oldest first.
+    pub fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.pending.keys().filter_map(|seq| self.token(*seq))
+    }
+
     // ---- bytes out
 
     /// The next bytes to write, with references to give back at their end.

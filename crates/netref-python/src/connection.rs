@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
+use crate::green;
 use crate::host::{PyHost, take_interrupt};
 use crate::result::AsyncResult;
 use crate::transports;
@@ -64,6 +65,9 @@ impl Connection {
         };
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
         link.host().attach_to(slf)?;
+        if over.get_item(0)?.eq("green")? {
+            link.host().run_under(&over.get_item(2)?);
+        }
         let connection = slf.get();
         let fresh =
             connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
@@ -245,7 +249,12 @@ impl Connection {
         let link = self.link()?;
         let world = Objects::of(slf, link);
         let limit = self.timeout(py)?;
-        match link.exchange(handler, deadline(limit), |boxer| write(&world, boxer)) {
+        let exchanged = if link.host().hub().is_some() {
+            Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
+        } else {
+            link.exchange(handler, deadline(limit), |boxer| write(&world, boxer))
+        };
+        match exchanged {
             Ok(outcome) => Self::finish(slf, outcome),
             Err(ExchangeError::Start(error)) => Err(from_start(error)),
             Err(ExchangeError::Wait(WaitError::TimedOut)) => {
@@ -254,6 +263,22 @@ impl Connection {
             }
             Err(_) => Err(take_interrupt()),
         }
+    }
+
+    fn exchange_in_greenlet(
+        py: Python<'_>,
+        link: &Arc<Link<PyHost>>,
+        handler: i64,
+        limit: Option<f64>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), WorldError>,
+    ) -> Result<Outcome<Shared>, ExchangeError<WorldError>> {
+        let deadline = deadline(limit);
+        let call = link.start(handler, None, deadline, write).map_err(ExchangeError::Start)?;
+        let waited = green::wait(py, link, &call, deadline);
+        call.take().ok_or_else(|| {
+            link.abandon(&call);
+            ExchangeError::Wait(waited.err().unwrap_or(WaitError::TimedOut))
+        })
     }
 
     /// The result that a reply carries, or the exception.

@@ -16,13 +16,15 @@ use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use crate::connection::Connection;
 use crate::proxy::BaseNetref;
 use crate::world::Shared;
-use crate::{proxy, requests};
+use crate::{green, proxy, requests};
 
 /// Python objects as the thread driver's host.
 #[derive(Default)]
 pub(crate) struct PyHost {
     /// Weak, since the connection owns the link that owns this.
     connection: OnceLock<Py<PyWeakrefReference>>,
+    /// A `netref.core.green.Hub`, for a connection whose program waits in greenlets.
+    hub: OnceLock<Py<PyAny>>,
     proxies: Mutex<HashMap<i64, ProxyPointer>>,
     classes: Mutex<ProxyClasses>,
 }
@@ -44,6 +46,15 @@ impl PyHost {
         // A connection is attached once, right after its link is made.
         let _ = self.connection.set(weak.unbind());
         Ok(())
+    }
+
+    /// Has waiting and requests of the peer be the business of a `netref.core.green.Hub`, from the start.
+    pub(crate) fn run_under(&self, hub: &Bound<'_, PyAny>) {
+        let _ = self.hub.set(hub.clone().unbind());
+    }
+
+    pub(crate) fn hub(&self) -> Option<&Py<PyAny>> {
+        self.hub.get()
     }
 
     /// The connection, unless it is being deallocated.
@@ -144,6 +155,9 @@ impl Host for PyHost {
 
     fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) {
         Python::attach(|py| {
+            if let Some(hub) = self.hub() {
+                return green::handle(py, hub, link, request);
+            }
             // A connection that is being deallocated ends, and its peer with it.
             if let Some(connection) = self.connection(py) {
                 requests::handle(&connection, link, request);
@@ -156,7 +170,13 @@ impl Host for PyHost {
         let _ = Python::try_attach(|py| {
             let Some(connection) = self.connection(py) else { return };
             let reason = closed.to_string();
-            if let Err(error) = connection.call_method1(intern!(py, "_on_ended"), (reason,)) {
+            let told = match self.hub() {
+                Some(hub) => connection
+                    .getattr(intern!(py, "_on_ended"))
+                    .and_then(|told| hub.bind(py).call_method1(intern!(py, "spawn"), (told, reason))),
+                None => connection.call_method1(intern!(py, "_on_ended"), (reason,)),
+            };
+            if let Err(error) = told {
                 error.write_unraisable(py, Some(connection.as_any()));
             }
         });

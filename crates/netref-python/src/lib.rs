@@ -9,6 +9,7 @@
 //! | [`proxy`] | `BaseNetref` |
 //! | [`result`] | `AsyncResult` |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
+//! | [`green`] | programs that gevent has patched |
 //! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
 //! | [`calls`] | calls, for the methods of proxies' classes |
 //! | [`brine`] | `dump` and `load` |
@@ -20,6 +21,7 @@ mod brine;
 mod calls;
 mod connection;
 mod errors;
+mod green;
 mod host;
 mod proxy;
 mod requests;

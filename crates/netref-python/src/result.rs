@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::connection::{Connection, deadline, describe};
 use crate::errors::{from_start, timed_out};
+use crate::green;
 use crate::host::take_interrupt;
 use crate::world::{Objects, Shared};
 
@@ -103,7 +104,7 @@ impl AsyncResult {
         let link = this.connection.bind(py).get().own_link()?;
         while !this.settle(py) {
             let expiry = this.state().expiry;
-            match link.wait(&this.call, expiry.map(|(at, _)| at)) {
+            match green::wait(py, link, &this.call, expiry.map(|(at, _)| at)) {
                 // Completed, but another thread is still taking the reply apart.
                 Ok(()) if !this.settle(py) => py.detach(std::thread::yield_now),
                 Ok(()) => {}

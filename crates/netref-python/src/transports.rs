@@ -13,6 +13,7 @@ use crate::tls::TlsTransport;
 /// Opens a transport, from one of
 ///
 /// - `("socket", fd)`: a socket that nobody else reads or writes,
+/// - `("green", fd, hub)`: the same, for a program that waits in greenlets of that `netref.core.green.Hub`,
 /// - `("pipes", fd, fd)`: something to read from and something to write to,
 /// - `("tls", fd, sock)`: an `ssl.SSLSocket`,
 /// - `("stream", stream)`: any `Stream`.
@@ -22,6 +23,8 @@ pub(crate) fn open(over: &Bound<'_, PyTuple>) -> PyResult<Box<dyn Transport>> {
     let kind: String = over.get_item(0)?.extract()?;
     Ok(match kind.as_str() {
         "socket" => Box::new(SocketTransport::exclusive(duplicate(over, 1)?)?),
+        // In the mode that gevent has put it in.
+        "green" => Box::new(SocketTransport::new(duplicate(over, 1)?)),
         "pipes" => Box::new(PipeTransport::new(duplicate(over, 1)?, duplicate(over, 2)?)?),
         "tls" => Box::new(TlsTransport::new(&over.get_item(2)?, duplicate(over, 1)?)?),
         "stream" => Box::new(PyStreamTransport::new(&over.get_item(1)?)?),

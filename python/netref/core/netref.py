@@ -113,6 +113,7 @@ def _make_method(name, doc):
     if maker is not None:
         method = maker(name)
     else:
+
         def method(_self, /, *args, **kwargs):
             return call_method(_self, name, args, kwargs)
 

@@ -1,8 +1,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from netref._netref import AsyncResult, BaseNetref as BaseNetref, call as call, call_method as call_method
-from netref._netref import _IdPack
+from netref._netref import AsyncResult, _IdPack
+from netref._netref import BaseNetref as BaseNetref
+from netref._netref import call as call
+from netref._netref import call_method as call_method
 
 DELETED_ATTRS: frozenset[str]
 LOCAL_ATTRS: frozenset[str]

@@ -58,14 +58,14 @@ DEFAULT_CONFIG = {
 
 ``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older.
 ``dispatch`` is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run
-all of them on threads of their own. ``serve`` is ``"background"`` to answer the
-peer also while nobody here waits or serves, or ``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer
-to take note. All other keys here are RPyC's.
+all of them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
+``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other keys here are RPyC's.
 
 What a peer can make this side do is bounded; the bounds are generous, and each can be set by a key of its name: ``max_frame``,
-``max_reply``, ``max_inflated``, ``max_inflated_reply`` (bytes of a request, of a reply, and of each decompressed), ``max_decoded``
-(bytes of memory that decoding may take beyond the message's own), ``max_depth`` (nesting), ``max_int_digits``, ``max_exported``
-(objects lent at a time), ``max_inflight`` (unanswered requests), ``max_buffiter`` (items at a time), ``protocol_errors``.
+``max_reply``, ``max_inflated``, ``max_inflated_reply`` (bytes of a request, of a reply, and of each decompressed),
+``max_decoded`` (bytes of memory that decoding may take beyond the message's own), ``max_depth`` (nesting), ``max_int_digits``,
+``max_exported`` (objects lent at a time), ``max_inflight`` (unanswered requests), ``max_buffiter`` (items at a time),
+``protocol_errors``.
 
 Keys of no meaning are ignored.
 """
@@ -84,7 +84,7 @@ class Connection(_netref.Connection):
     :param config: settings, which replace those of :data:`DEFAULT_CONFIG`
     """
 
-    def __init__(self, root, channel, config={}):  # noqa: B006
+    def __init__(self, root, channel, config={}):
         self._local_root = None
         self._last_traceback = None
         settings = dict(DEFAULT_CONFIG)
@@ -98,6 +98,8 @@ class Connection(_netref.Connection):
         initiator = settings["endpoints"] is None
         self._process = os.getpid()
         over, compress = transport_of(channel)
+        # For programs that wait in greenlets: set when the connection ends.
+        self._ended = over[-1].event() if over[0] == "green" else None
         self._local_root = root
         try:
             self._start(over, settings, initiator, compress)
@@ -169,6 +171,8 @@ class Connection(_netref.Connection):
         :returns: whether there was one
         :raises EOFError: if the connection has ended or ends
         """
+        if self._ended is not None:
+            return self._rest(_seconds(timeout))
         return self._serve(_seconds(timeout), wait_for_lock)
 
     def poll(self, timeout=0):
@@ -197,13 +201,22 @@ class Connection(_netref.Connection):
     def serve_all(self):
         """Serves the peer until the connection ends."""
         try:
-            self._serve_all()
+            if self._ended is None:
+                self._serve_all()
+            else:
+                self._ended.wait()
         finally:
             self.close()
 
     def serve_threaded(self, thread_count=10):
         """Serves the peer until the connection ends. As many requests as need be run at a time; ``thread_count`` is no limit."""
         self.serve_all()
+
+    def _rest(self, timeout):
+        """Lets other greenlets run, among them those of the peer's requests, until the time is over."""
+        if self._ended.wait(timeout) or self.closed:
+            raise EOFError("the connection has ended")
+        return False
 
     def _box_exc(self, typ, val, tb):
         if self._config["allow_all_attrs"]:
@@ -229,6 +242,8 @@ class Connection(_netref.Connection):
         """Called when the connection has ended for whatever reason, with no lock held. Tells the service, once."""
         self._last_traceback = None
         root, self._local_root, self._remote_root = self._local_root, None, None
+        if self._ended is not None:
+            self._ended.set()
         if root is not None:
             self._channel.close()
             try:

@@ -42,6 +42,11 @@ def _over_socket(stream):
     if stream.closed:
         raise EOFError("stream has been closed")
     ssl = sys.modules.get("ssl")
+    if "gevent.socket" in sys.modules:
+        from netref.core import green
+
+        if green.is_green(sock):
+            return "green", stream.fileno(), green.Hub()
     if type(sock) is _SOCKET:
         sock.settimeout(None)
         return "socket", stream.fileno()

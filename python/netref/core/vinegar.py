@@ -30,13 +30,8 @@ def dump(typ, val, tb, include_local_traceback, include_local_version):
     """
     if typ is StopIteration:
         return consts.EXC_STOP_ITERATION
-    if include_local_traceback:
-        text = "".join(traceback.format_exception(typ, val, tb))
-    else:
-        text = "<traceback denied>"
-    attributes = [
-        (name, _plain(value)) for name, value in _public_attributes(val)
-    ]
+    text = "".join(traceback.format_exception(typ, val, tb)) if include_local_traceback else "<traceback denied>"
+    attributes = [(name, _plain(value)) for name, value in _public_attributes(val)]
     sent_version = version.__version__ if include_local_version else "<version denied>"
     attributes.append(("_remote_version", sent_version))
     arguments = tuple(_plain(argument) for argument in val.args)
@@ -124,7 +119,7 @@ def _find_class(module_name, class_name, may_import, may_instantiate):
 def own_name(module_name):
     """The name that a module of RPyC has here: peers know this package by the name of stock's."""
     if module_name == "rpyc" or module_name.startswith("rpyc."):
-        return "netref" + module_name[len("rpyc"):]
+        return "netref" + module_name[len("rpyc") :]
     return module_name
 
 

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Container
 from typing import Any, ParamSpec, TypeVar
 
-
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

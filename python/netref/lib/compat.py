@@ -26,7 +26,7 @@ TimeoutError = TimeoutError
 _POLLRDHUP = 0x2000
 
 
-def BYTES_LITERAL(text):  # noqa: N802
+def BYTES_LITERAL(text):
     """Text as bytes."""
     return bytes(text, "utf8")
 

@@ -107,6 +107,10 @@ class Server:
                 self.accept()
         except EOFError:
             pass  # closed by another thread
+        except OSError:
+            if self.active:
+                raise
+            # An accept of a subclass's own has noticed that the server was closed.
         except KeyboardInterrupt:
             self.logger.warning("keyboard interrupt!")
         finally:

@@ -19,7 +19,7 @@ CODEOBJ_MAGIC = "MAg1c J0hNNzo0hn ZqhuBP17LQk8"
 _CODE_FIELDS = """
     co_argcount co_posonlyargcount co_kwonlyargcount co_nlocals co_stacksize co_flags co_code co_consts co_names co_varnames
     co_filename co_name co_qualname co_firstlineno co_linetable co_exceptiontable co_freevars co_cellvars
-""".split()  # noqa: SIM905
+""".split()
 _CONSTS = _CODE_FIELDS.index("co_consts")
 
 

@@ -39,7 +39,7 @@ impl Outgoing {
     /// Finishes the message, compressing it if that pays.
     ///
     /// # Errors
-    /// If it is 4 GiB or more. The message comes back, to be [rolled back](Session::roll_back).
+    /// If it is 4 GiB or more. The message comes back, to be [rolled back](super::Session::roll_back).
     pub fn seal(mut self) -> Result<Sealed, Unsendable> {
         if let Some(parent) = self.parent {
             self.draft.parent(parent);
@@ -55,7 +55,7 @@ impl Outgoing {
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unsendable {
-    /// The message, to be [rolled back](Session::roll_back).
+    /// The message, to be [rolled back](super::Session::roll_back).
     pub message: Box<Outgoing>,
     /// Why.
     pub error: brine::EncodeError,

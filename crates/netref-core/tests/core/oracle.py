@@ -1,4 +1,5 @@
 """Says, one line for each line asked, what stock RPyC does. Run by python.rs."""
+
 import struct
 import sys
 import types
@@ -39,14 +40,14 @@ def check_brine(line):
     value = eval(expression, NAMES)
     loaded = brine.load(bytes.fromhex(ours))
     if exact(loaded) != exact(value):
-        return "stock reads %r" % (loaded,)
+        return f"stock reads {loaded!r}"
     return "= " + brine.dump(value).hex()
 
 
 def resolve(line):
     """What an attribute name reaches under some rules, on an object with or without some attributes."""
     permission, allowed, switches, prefix, name, plain, exposed = line.split(" ")
-    config = {key: flag == "1" for key, flag in zip(SWITCHES, switches)}
+    config = {key: flag == "1" for key, flag in zip(SWITCHES, switches, strict=True)}
     config[PERMISSIONS[int(permission)]] = allowed == "1"
     config.update(exposed_prefix=prefix[1:], safe_attrs=SAFE)
     name, exposed_name = name[1:], prefix[1:] + name[1:]
@@ -61,7 +62,7 @@ def resolve(line):
     except AttributeError:
         reached = "-"
     has_exposed = hasattr(target, exposed_name) or hasattr_static(target, exposed_name)
-    return "%d%d%s" % (hasattr(target, name), has_exposed, reached)
+    return f"{hasattr(target, name):d}{has_exposed:d}{reached}"
 
 
 def main():
@@ -72,7 +73,7 @@ def main():
         try:
             answer = questions[question](rest)
         except Exception as error:
-            answer = "raised %s: %s" % (type(error).__name__, error)
+            answer = f"raised {type(error).__name__}: {error}"
         print(answer.replace("\n", " "), flush=True)
 
 

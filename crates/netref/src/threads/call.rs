@@ -54,6 +54,8 @@ struct State<S> {
     waiters: SmallVec<[Thread; 1]>,
     /// How many requests the thread that waits is executing, one inside the other.
     depth: usize,
+    /// The thread that waits is running a request meanwhile.
+    is_running: bool,
     inbox: VecDeque<Inbound<S>>,
     callback: Option<Callback>,
 }
@@ -81,6 +83,7 @@ impl<S> Call<S> {
             outcome: None,
             waiters: SmallVec::new(),
             depth: 0,
+            is_running: false,
             inbox: VecDeque::new(),
             callback,
         };
@@ -127,6 +130,25 @@ impl<S> Call<S> {
         state.callback.take()
     }
 
+    /// Has `callback` called too when the call ends.
+    ///
+    /// # Errors
+    /// The callback, if it has ended already.
+    pub fn also(&self, callback: Callback) -> Result<(), Callback> {
+        let mut state = self.lock();
+        if state.completed {
+            return Err(callback);
+        }
+        state.callback = Some(match state.callback.take() {
+            None => callback,
+            Some(first) => Box::new(move || {
+                first();
+                callback();
+            }),
+        });
+        Ok(())
+    }
+
     /// The callback, which will then not be called.
     pub(super) fn take_callback(&self) -> Option<Callback> {
         self.lock().callback.take()
@@ -166,11 +188,25 @@ impl<S> Call<S> {
     pub(super) fn next_step(&self) -> Step<S> {
         let mut state = self.lock();
         // Requests first: they came before whatever completed the call.
-        match state.inbox.pop_front() {
+        let request = state.inbox.pop_front();
+        state.is_running = request.is_some();
+        match request {
             Some(request) => Step::Run(request),
             None if state.completed => Step::Completed,
             None => Step::Wait,
         }
+    }
+
+    /// The thread that waits runs a request that it has read itself, until its [next step](Self::next_step).
+    pub(super) fn begin_running(&self) {
+        self.lock().is_running = true;
+    }
+
+    /// True if a thread waits that has nothing else to do, and could run a request.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        let is_busy = state.completed || state.is_running || !state.inbox.is_empty();
+        !is_busy && state.depth < MAX_NESTING && !state.waiters.is_empty()
     }
 
     pub(super) fn wake(&self) {

@@ -177,7 +177,12 @@ impl<H: Host> Link<H> {
         }
         match pause {
             Pause::Return => {}
-            Pause::Run(request) => self.run(request),
+            Pause::Run(request) => {
+                if let Goal::Call(call) = goal {
+                    call.begin_running();
+                }
+                self.run(request);
+            }
             Pause::CallBack(callback) => callback(),
             Pause::Drop(garbage) => drop(garbage),
             Pause::End(reason) => self.end(reason),
@@ -337,13 +342,19 @@ impl<H: Host> Link<H> {
             (Goal::Call(mine), None) if !chained && !mine.is_completed() && has_room => Owner::ThisThread,
             (_, None) => {
                 let follower = self.turn.serving_follower();
-                match follower.or_else(|| if chained { None } else { self.turn.waiting_follower() }) {
+                match follower.or_else(|| if chained { None } else { self.idle_call() }) {
                     Some(call) => Owner::Waiter(call),
                     None if matches!(goal, Goal::Background) => Owner::ThisThread,
                     None => Owner::Pool,
                 }
             }
         }
+    }
+
+    /// A call whose thread could run a request of a stock peer: the oldest, since stock works on one call after the other.
+    fn idle_call(&self) -> Option<Arc<Call<H::Shared>>> {
+        let calls: Vec<_> = self.session().tokens().cloned().collect();
+        calls.into_iter().find(|call| call.is_idle())
     }
 
     fn run(self: &Arc<Self>, request: Inbound<H::Shared>) {

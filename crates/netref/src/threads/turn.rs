@@ -82,11 +82,6 @@ impl<S> Turn<S> {
         self.lock().followers.iter().find(|call| call.is_serving()).cloned()
     }
 
-    /// A parked thread that waits for a reply.
-    pub(super) fn waiting_follower(&self) -> Option<Arc<Call<S>>> {
-        self.lock().followers.iter().find(|call| !call.is_serving() && !call.is_completed()).cloned()
-    }
-
     pub(super) fn look(&self) -> Glance {
         let state = self.lock();
         Glance { taken: state.taken, epoch: state.epoch }

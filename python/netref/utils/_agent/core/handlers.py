@@ -14,7 +14,7 @@ SAFE_ATTRS = frozenset(
     __oct__ __or__ __pos__ __pow__ __radd__ __rand__ __rdiv__ __rdivmod__ __repr__ __rfloordiv__ __rlshift__ __rmod__ __rmul__
     __ror__ __rpow__ __rrshift__ __rshift__ __rsub__ __rtruediv__ __rxor__ __setitem__ __setslice__ __str__ __sub__ __truediv__
     __xor__ next
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 
