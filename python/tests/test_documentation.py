@@ -1,7 +1,8 @@
 """Every public name says what it is."""
 
+import ast
 import inspect
-import pkgutil
+import pathlib
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_methods_of_the_main_classes_have_docstrings(cls):
 
 
 def test_modules_have_docstrings():
-    for module in pkgutil.walk_packages(netref.__path__, "netref."):
-        if any(part.startswith("_") for part in module.name.split(".")):
-            continue
-        assert __import__(module.name, fromlist=["_"]).__doc__, module.name
+    """Read rather than imported: some need packages that are not here."""
+    package = pathlib.Path(netref.__file__).parent
+    for path in package.rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text())) or not path.read_text(), path

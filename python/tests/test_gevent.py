@@ -3,6 +3,7 @@
 import importlib.util
 
 import pytest
+
 from clients import IMPLEMENTATIONS, run_program
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="no gevent")

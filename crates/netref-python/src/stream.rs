@@ -100,6 +100,13 @@ impl Transport for PyStreamTransport {
     }
 }
 
+impl Drop for PyStreamTransport {
+    fn drop(&mut self) {
+        // Ends the writer of a transport that nobody has closed.
+        self.outbox.close(Duration::ZERO);
+    }
+}
+
 /// Bytes on their way to `Stream.write`.
 #[derive(Default)]
 struct Outbox {

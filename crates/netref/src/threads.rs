@@ -36,6 +36,8 @@ mod pool;
 mod process;
 mod sending;
 mod serving;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod turn;
 mod watch;

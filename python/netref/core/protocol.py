@@ -87,6 +87,8 @@ class Connection(_netref.Connection):
     def __init__(self, root, channel, config={}):
         self._local_root = None
         self._last_traceback = None
+        # For programs that wait in greenlets: set when the connection ends.
+        self._ended = None
         settings = dict(DEFAULT_CONFIG)
         settings.update(config)
         if settings["connid"] is None:
@@ -98,8 +100,8 @@ class Connection(_netref.Connection):
         initiator = settings["endpoints"] is None
         self._process = os.getpid()
         over, compress = transport_of(channel)
-        # For programs that wait in greenlets: set when the connection ends.
-        self._ended = over[-1].event() if over[0] == "green" else None
+        if over[0] == "green":
+            self._ended = over[-1].event()
         self._local_root = root
         try:
             self._start(over, settings, initiator, compress)
@@ -163,6 +165,9 @@ class Connection(_netref.Connection):
                 raise
         finally:
             self._close(self._config.get("close_timeout", 1))
+            if self._ended is not None:
+                # Not only when the greenlet that is to do it has its turn.
+                self._on_ended("this side closed the connection")
 
     def serve(self, timeout=1, wait_for_lock=True, waiting=lambda: True):
         """Works on one message of the peer, if one comes in time. Not needed for callbacks, which are served anyway.

@@ -1,7 +1,7 @@
 //! Frames: any way of cutting the stream, both kinds of payload, every kind of nonsense, and no memory for claims.
 
 use netref_core::Limits;
-use netref_core::frame::{Compression, Deframer, FrameError, HEADER_LEN, inflate, open, seal};
+use netref_core::frame::{Compression, Deframer, FrameError, HEADER_LEN, inflate, open, seal, sealed_len};
 use proptest::prelude::*;
 
 use crate::brine::cases;
@@ -96,6 +96,34 @@ fn byte_by_byte() {
     let stream = [frame(b"one", Compression::Off), frame(&[7; 5000], Compression::Auto)].concat();
     let received = feed(&mut Deframer::new(), &stream, 1, &Limits::default()).unwrap();
     assert_eq!(received, [b"one".to_vec(), vec![7; 5000]]);
+}
+
+#[test]
+fn asking_for_what_is_missing_never_reads_into_the_next_frame() {
+    let large = vec![7; 3 * MIB];
+    let payloads: [&[u8]; 4] = [b"", b"small", &large, b"last"];
+    let frames = payloads.map(|payload| frame(payload, Compression::Off));
+    let stream = frames.concat();
+    let mut deframer = Deframer::new();
+    let mut rest = &stream[..];
+    for payload in payloads {
+        assert_eq!(sealed_len(rest), payload.len() + HEADER_LEN + 1);
+        let got = loop {
+            let missing = deframer.missing();
+            assert!(missing > 0 && missing <= rest.len());
+            let space = deframer.space();
+            let count = missing.min(space.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            deframer.filled(count);
+            rest = &rest[count..];
+            if let Some(got) = deframer.next_payload(&Limits::default(), false).unwrap() {
+                break got;
+            }
+        };
+        assert_eq!(got, payload);
+        assert!(!deframer.is_mid_frame());
+    }
+    assert!(rest.is_empty());
 }
 
 #[test]

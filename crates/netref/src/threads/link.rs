@@ -220,6 +220,15 @@ impl<H: Host> Link<H> {
         drop(ended.garbage);
     }
 
+    /// Does `work` on a pool thread.
+    pub(super) fn spawn(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let link = self.clone();
+        pool::spawn(move || {
+            let host = &link.host;
+            host.on_driver_thread(|| work(&link));
+        });
+    }
+
     /// Something to wait for that never comes, until the connection ends.
     pub(super) fn new_server(&self) -> Arc<Call<H::Shared>> {
         let server = Arc::new(Call::serving());
@@ -248,18 +257,17 @@ impl<H: Host> Watched for Link<H> {
         }
         // Nothing happened since the last look.
         if self.background && !glance.taken && self.turn.try_take() {
-            let link = self.clone();
-            pool::spawn(move || {
-                let host = &link.host;
-                host.on_driver_thread(|| link.read_in_background());
-            });
-        } else if let Flush::Failed(reason) = self.flush() {
-            // What follows from the end is user code, which has no business on the thread that watches.
-            let link = self.clone();
-            pool::spawn(move || {
-                let host = &link.host;
-                host.on_driver_thread(|| link.end(reason));
-            });
+            self.spawn(|link| link.read_in_background());
+            return false;
+        }
+        // Neither waiting for room nor what follows from the end (user code) is for the thread that watches.
+        match self.flush() {
+            Flush::Done => {}
+            // Nobody else may know that there is something left: whoever queued it has left it to this flush.
+            Flush::Full => self.spawn(|link| {
+                let _ = link.transmit(None);
+            }),
+            Flush::Failed(reason) => self.spawn(|link| link.end(reason)),
         }
         false
     }

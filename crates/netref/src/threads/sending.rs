@@ -148,7 +148,7 @@ impl<H: Host> Link<H> {
     }
 
     /// Writes and seals one message, all or nothing.
-    fn write_message<E>(
+    pub(super) fn write_message<E>(
         &self,
         mut message: Outgoing,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
@@ -167,7 +167,7 @@ impl<H: Host> Link<H> {
 
     /// Gets everything queued onto the wire. A thread that finds no room goes on reading, or leaves the reading to the
     /// thread that does it.
-    fn transmit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
+    pub(super) fn transmit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
         loop {
             match self.flush() {
                 Flush::Done => return Ok(()),

@@ -13,7 +13,7 @@ use super::call::MAX_NESTING;
 use super::call::Step;
 use super::sending::Flush;
 use super::transport::Interest;
-use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError, pool};
+use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
 use crate::running::{RunningRequest, nesting};
 
 /// A parked thread looks for signals as often, since waking from a park is not something that a signal does.
@@ -363,11 +363,7 @@ impl<H: Host> Link<H> {
     }
 
     fn run_on_pool(self: &Arc<Self>, request: Inbound<H::Shared>) {
-        let link = self.clone();
-        pool::spawn(move || {
-            let host = &link.host;
-            host.on_driver_thread(|| link.run(request));
-        });
+        self.spawn(|link| link.run(request));
     }
 }
 

@@ -124,6 +124,39 @@ fn asynchronous_methods_are_started() {
     assert_eq!(raised(counter.call_method("later", Args::new(("now",)))), "RuntimeError");
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn asynchronous_methods_run_over_asynchronous_connections() {
+    use netref::aio;
+
+    struct Relay;
+
+    #[netref::service]
+    impl Relay {
+        async fn relay(&self, function: aio::Remote, text: &str) -> netref::Result<Value> {
+            function.call((text,)).await
+        }
+
+        fn at_once(&self) -> i64 {
+            1
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = aio::Server::bind("tcp://127.0.0.1:0", || Relay).await.unwrap();
+        let running = server.clone();
+        tokio::spawn(async move { running.run().await });
+        let conn = aio::connect(&server.address().to_string()).await.unwrap();
+        let root = conn.root().await.unwrap();
+        let shout = aio::function(|text: String| async move { text.to_uppercase() });
+        assert_eq!(root.call_method("relay", (shout, "loud")).await.unwrap(), "LOUD".into_value());
+        assert_eq!(root.call_method("at_once", ()).await.unwrap(), Value::Int(1));
+        assert_eq!(raised(root.call_method("relay", ()).await), "TypeError");
+        server.stop();
+    });
+}
+
 #[derive(Default)]
 struct Door {
     events: std::sync::Mutex<Vec<&'static str>>,
