@@ -21,7 +21,15 @@ EXAMPLES = ROOT / "examples" / "python"
 
 #: Packages of each virtual environment. Stock RPyC has environments of its own, so that nothing of ours is near it.
 ENVIRONMENTS = {
-    "netref": ["maturin==1.16.0", "pytest==9.2.0", "hypothesis==6.170.15", "mypy==2.4.1", "ruff==0.17.6", "plumbum==2.0.2", "gevent==26.5.0"],
+    "netref": [
+        "maturin==1.16.0",
+        "pytest==9.2.0",
+        "hypothesis==6.170.15",
+        "mypy==2.4.1",
+        "ruff==0.17.6",
+        "plumbum==2.0.2",
+        "gevent==26.9.0",
+    ],
     "stock6": ["rpyc==6.0.2"],
     "stock5": ["rpyc==5.3.1"],
 }
