@@ -32,6 +32,8 @@ use crate::world::{Objects, Shared};
 pub(crate) struct Connection {
     link: OnceLock<Arc<Link<PyHost>>>,
     config: OnceLock<Py<PyDict>>,
+    /// A subclass has a `sync_request` of its own, which proxies' requests have to go through.
+    has_own_requests: OnceLock<bool>,
 }
 
 #[pymethods]
@@ -69,6 +71,9 @@ impl Connection {
             link.host().run_under(&over.get_item(2)?);
         }
         let connection = slf.get();
+        let sync_request = intern!(slf.py(), "sync_request");
+        let ours = slf.py().get_type::<Self>().getattr(sync_request)?;
+        let _ = connection.has_own_requests.set(!slf.get_type().getattr(sync_request)?.is(&ours));
         let fresh =
             connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
         if fresh { Ok(()) } else { Err(PyRuntimeError::new_err("the connection has been started already")) }
@@ -220,8 +225,24 @@ impl Connection {
         self.setting(name)?.map_or(Ok(false), |value| value.is_truthy())
     }
 
+    /// Sends a request for a proxy and waits for its result, by way of a subclass's own `sync_request` if it has one.
+    pub(crate) fn proxy_request<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.has_own_requests.get() != Some(&true) {
+            return self.request(slf, handler, args);
+        }
+        let py = slf.py();
+        let handler = handler.into_pyobject(py)?.into_any();
+        let all = PyTuple::new(py, std::iter::once(&handler).chain(args.iter().copied()).collect::<Vec<_>>())?;
+        slf.call_method1(intern!(py, "sync_request"), all)
+    }
+
     /// Sends a request and waits for its result.
-    pub(crate) fn request<'py>(
+    fn request<'py>(
         &self,
         slf: &Bound<'py, Self>,
         handler: i64,

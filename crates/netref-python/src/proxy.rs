@@ -76,7 +76,7 @@ impl BaseNetref {
         let mut all: Vec<&Bound<'py, PyAny>> = Vec::with_capacity(args.len() + 1);
         all.push(slf.as_any());
         all.extend_from_slice(args);
-        connection.get().request(connection, handler, &all)
+        connection.get().proxy_request(connection, handler, &all)
     }
 }
 

@@ -18,7 +18,8 @@
 //! # Why it does not hang
 //!
 //! Four locks, each held for a few instructions, never while user code runs or anything blocks: the session, the
-//! turn, the unsent bytes, the outcome of a call. Only "unsent, then session" is ever nested. A thread that cannot
+//! turn, the unsent bytes, the outcome of a call. Only "unsent, then session" is ever nested. (The deframer's lock is
+//! the turn in another guise: nobody but the holder of the turn ever asks for it.) A thread that cannot
 //! write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at the
 //! same time both make progress.
 //!

@@ -23,6 +23,9 @@ LOCAL_ATTRS = DELETED_ATTRS | frozenset(
     """.split()
 )
 
+#: Id packs of the classes that every Python has, by name.
+builtin_id_pack_cache = {}
+
 #: Classes of proxies of objects whose classes every Python has, by name: no round trip is needed to learn about them.
 builtin_classes_cache = {}
 
@@ -196,6 +199,7 @@ def _local_exception(exc):
 
 for _builtin in _builtin_types:
     _id_pack = get_id_pack(_builtin)
+    builtin_id_pack_cache[_id_pack[0]] = _id_pack
     _normalized_builtin_types[_id_pack[0]] = _builtin
 for _builtin in _builtin_types:
     # Of its instances, that is: what a class can do, such as being called, they cannot.

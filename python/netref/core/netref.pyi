@@ -8,6 +8,7 @@ from netref._netref import call_method as call_method
 
 DELETED_ATTRS: frozenset[str]
 LOCAL_ATTRS: frozenset[str]
+builtin_id_pack_cache: dict[str, _IdPack]
 builtin_classes_cache: dict[str, type[BaseNetref]]
 
 class NetrefMetaclass(type): ...

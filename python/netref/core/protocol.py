@@ -18,6 +18,9 @@ class PingError(Exception):
     """A ping came back changed."""
 
 
+#: What a message names in place of a thread that is not known yet, with ``bind_threads``.
+UNBOUND_THREAD_ID = 0
+
 DEFAULT_CONFIG = {
     # Attributes.
     "allow_safe_attrs": True,

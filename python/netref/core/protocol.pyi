@@ -10,6 +10,7 @@ from netref.lib import Timeout
 class ForkedConnectionError(EOFError): ...
 class PingError(Exception): ...
 
+UNBOUND_THREAD_ID: int
 DEFAULT_CONFIG: dict[str, Any]
 
 class Connection(_netref.Connection):

@@ -9,6 +9,9 @@ import sys
 from netref.core import consts
 from netref.lib import Timeout, socket_backoff_connect
 
+#: What a call that does not block says when there is nothing to do.
+retry_errnos = (errno.EAGAIN, errno.EWOULDBLOCK)
+
 
 class ClosedFile:
     """What a closed stream has in place of its socket: every use is an ``EOFError``."""

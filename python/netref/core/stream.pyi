@@ -3,6 +3,8 @@ from typing import IO, Any, Self
 
 from netref.lib import Timeout
 
+retry_errnos: tuple[int, ...]
+
 class _ClosedFile:
     def __getattr__(self, name: str) -> Any: ...
     def close(self) -> None: ...

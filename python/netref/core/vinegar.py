@@ -12,6 +12,8 @@ import traceback
 from netref import version
 from netref.core import brine, consts
 
+ClassType = type  # Python 2 had another kind of class
+
 REMOTE_LINE_START = "\n\n========= Remote Traceback "
 REMOTE_LINE_END = " =========\n"
 REMOTE_LINE = REMOTE_LINE_START + "({})" + REMOTE_LINE_END

@@ -1,6 +1,8 @@
 from types import TracebackType
 from typing import Any
 
+ClassType = type
+
 REMOTE_LINE_START: str
 REMOTE_LINE_END: str
 REMOTE_LINE: str

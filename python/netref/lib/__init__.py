@@ -77,8 +77,9 @@ def hasattr_static(obj, attr):
 _spawned = itertools.count(1)
 
 
-def spawn(func, *args, **kwargs):
-    """Starts a daemon thread that calls ``func`` and returns it."""
+def spawn(*args, **kwargs):
+    """Starts a daemon thread that calls its first argument with the others, and returns it."""
+    func, args = args[0], args[1:]
     name = f"{SPAWN_THREAD_PREFIX}-{getattr(func, '__qualname__', 'function')}-{next(_spawned)}"
     thread = threading.Thread(name=name, target=func, args=args, kwargs=kwargs, daemon=True)
     thread.start()

@@ -82,17 +82,20 @@ def async_(proxy):
     return _Async(proxy)
 
 
+globals()["async"] = async_  # what it was called before that was a keyword
+
+
 class timed:
     """A remote function whose results expire.
 
-    :param func: the remote function
+    :param proxy: the remote function
     :param timeout: seconds
     """
 
     __slots__ = ("__weakref__", "proxy", "timeout")
 
-    def __init__(self, func, timeout):
-        self.proxy = async_(func)
+    def __init__(self, proxy, timeout):
+        self.proxy = async_(proxy)
         self.timeout = timeout
 
     def __call__(self, *args, **kwargs):
