@@ -10,41 +10,43 @@ import threading
 
 import netref as rpyc
 
-PATIENCE = 5  # seconds that a client has for hearing something
+PATIENCE = 5  # seconds that a client may take to hear something
 
 
 class Room:
     def __init__(self):
-        self.lock = threading.Lock()  # never held while calling a client, which might call us
+        # Held while telling: all hear all in the same order. So what a client does when it hears something must not
+        # wait for saying something; if it does, it is left out.
+        self.talking = threading.RLock()
         self.members = {}
 
     def add(self, member):
-        with self.lock:
-            if self.members.setdefault(member.name, member) is not member:
+        with self.talking:
+            if member.name in self.members:
                 raise ValueError(f"there is another {member.name} here")
-        self.tell_all(f"{member.name} has come")
+            self.members[member.name] = member
+            self.tell_all(f"{member.name} has come")
+            return tuple(sorted(self.members))
 
     def remove(self, member):
-        with self.lock:
-            if self.members.get(member.name) is not member:
-                return
-            del self.members[member.name]
-        self.tell_all(f"{member.name} has left")
+        with self.talking:
+            if self.members.get(member.name) is member:
+                del self.members[member.name]
+                self.tell_all(f"{member.name} has left")
 
     def tell_all(self, text):
-        with self.lock:
-            members = list(self.members.values())
-        asked = []
-        for member in members:  # all at once
-            try:
-                asked.append((member, member.hear(text)))
-            except EOFError:
-                self.remove(member)
-        for member, heard in asked:
-            try:
-                heard.wait()
-            except (EOFError, rpyc.AsyncResultTimeout):
-                self.remove(member)
+        with self.talking:
+            asked = []
+            for member in list(self.members.values()):  # all at once
+                try:
+                    asked.append((member, member.hear(text)))
+                except EOFError:
+                    self.remove(member)
+            for member, heard in asked:
+                try:
+                    heard.wait()
+                except (EOFError, rpyc.AsyncResultTimeout):
+                    self.remove(member)
 
 
 class ChatService(rpyc.Service):
@@ -60,8 +62,7 @@ class ChatService(rpyc.Service):
         """Returns who is there. From now on, `hear` is called with what is said."""
         self.room.remove(self)
         self.name, self.hear = name, rpyc.timed(hear, PATIENCE)
-        self.room.add(self)
-        return tuple(sorted(self.room.members))
+        return self.room.add(self)
 
     def exposed_say(self, text):
         """Returns when everybody has heard it."""

@@ -6,7 +6,6 @@ and peers are told them. The package's own version is ``netref_version``.
 
 from netref._netref import __version__ as netref_version  # noqa: F401 - for others to import
 
-version = (6, 0, 2)
-version_string = ".".join(map(str, version))
-__version__ = version_string
-release_date = "2025-04-18"
+__version__ = version_string = "6.0.2"
+version = tuple(__version__.split("."))  # of texts, as in RPyC
+release_date = "2024-04-18"

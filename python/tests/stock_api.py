@@ -33,7 +33,11 @@ def plain(value):
 
 def constant(value):
     """The text of a constant, or None where that says little."""
-    return repr(value) if isinstance(value, (bool, int, float, str, bytes)) else None
+    plain_classes = (bool, int, float, str, bytes)
+    is_plain = isinstance(value, plain_classes) or (
+        type(value) is tuple and all(isinstance(item, plain_classes) for item in value)
+    )
+    return repr(value) if is_plain else None
 
 
 def kind(thing):

@@ -42,7 +42,7 @@ fn wait_in_greenlet(
     let event = hub.call_method0(intern!(py, "event"))?;
     let set = event.getattr(intern!(py, "set"))?.unbind();
     let wake = Box::new(move || {
-        let _ = Python::try_attach(|py| {
+        let _ = exit::attach(|py| {
             if let Err(error) = set.call0(py) {
                 error.write_unraisable(py, None);
             }

@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use crate::connection::Connection;
 use crate::proxy::BaseNetref;
 use crate::world::Shared;
-use crate::{green, proxy, requests};
+use crate::{exit, green, proxy, requests};
 
 /// Python objects as the thread driver's host.
 #[derive(Default)]
@@ -154,7 +154,7 @@ impl Host for PyHost {
     type Shared = Shared;
 
     fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) {
-        Python::attach(|py| {
+        exit::attach(|py| {
             if let Some(hub) = self.hub() {
                 return green::handle(py, hub, link, request);
             }
@@ -167,7 +167,7 @@ impl Host for PyHost {
 
     fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
         // A process that shuts down has nobody left to tell.
-        let _ = Python::try_attach(|py| {
+        let _ = exit::attach(|py| {
             let Some(connection) = self.connection(py) else { return };
             let reason = closed.to_string();
             let told = match self.hub() {
@@ -183,12 +183,12 @@ impl Host for PyHost {
     }
 
     fn blocking<R: Send>(&self, wait: impl FnOnce() -> R + Send) -> R {
-        Python::attach(|py| py.detach(wait))
+        Python::attach(|py| exit::detach(py, wait))
     }
 
     fn on_driver_thread(&self, work: impl FnOnce()) {
         // None while the interpreter shuts down: there is nothing left to do for anybody then.
-        let _ = Python::try_attach(|_| work());
+        let _ = exit::attach(|_| work());
     }
 
     fn check_signals(&self) -> Result<(), Interrupted> {

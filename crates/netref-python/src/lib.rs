@@ -10,6 +10,7 @@
 //! | [`result`] | `AsyncResult` |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
 //! | [`green`] | programs that gevent has patched |
+//! | [`exit`] | the end of the interpreter |
 //! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
 //! | [`calls`] | calls, for the methods of proxies' classes |
 //! | [`brine`] | `dump` and `load` |
@@ -21,6 +22,7 @@ mod brine;
 mod calls;
 mod connection;
 mod errors;
+mod exit;
 mod green;
 mod host;
 mod proxy;
@@ -47,6 +49,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

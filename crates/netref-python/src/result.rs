@@ -48,7 +48,7 @@ impl AsyncResult {
         let slot: Arc<Mutex<Slot>> = Arc::default();
         let on_done = {
             let slot = slot.clone();
-            Box::new(move || Python::try_attach(|py| Slot::complete(&slot, py)).unwrap_or_default())
+            Box::new(move || exit::attach(|py| Slot::complete(&slot, py)).unwrap_or_default())
         };
         let call = link
             .start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))

@@ -89,7 +89,7 @@ impl Transport for PyStreamTransport {
 
     fn close(&self) {
         // Nothing can be done for a process that shuts down, nor about a stream that cannot be closed.
-        let _ = Python::try_attach(|py| {
+        let _ = exit::attach(|py| {
             py.detach(|| self.outbox.close(LINGER));
             self.stream.call_method0(py, intern!(py, "close"))
         });
@@ -219,7 +219,7 @@ fn write_frames(stream: &Bound<'_, PyAny>, mut bytes: &[u8]) -> PyResult<()> {
 
 /// Runs Python code on behalf of a transport. What a signal handler raises goes on once the transport has returned.
 pub(crate) fn attached<R>(work: impl FnOnce(Python<'_>) -> PyResult<R>) -> io::Result<R> {
-    Python::try_attach(|py| {
+    exit::attach(|py| {
         work(py).map_err(|error| {
             if error.is_instance_of::<PyException>(py) {
                 let kind = if error.is_instance_of::<PyEOFError>(py) {

@@ -1,5 +1,6 @@
 """Connections."""
 
+import atexit
 import itertools
 import logging
 import os
@@ -75,6 +76,7 @@ Keys of no meaning are ignored.
 
 _connection_ids = itertools.count(1)
 
+atexit.register(_netref.prepare_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_netref.prepare_fork)
 

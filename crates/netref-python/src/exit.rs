@@ -1,0 +1,108 @@
+//! The end of the interpreter.
+//!
+//! A thread that wants the interpreter lock while the interpreter shuts down is unwound by CPython older than 3.14, and with
+//! a Rust frame on its stack that aborts the whole process. So before the shutdown begins, threads on their way into Python
+//! are turned away or stopped for good, and those that are inside are waited for, for a moment.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+/// How long threads that run Python code are waited for.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Between two looks whether they are done; also the time for threads that were just being let in.
+const PAUSE: Duration = Duration::from_millis(1);
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
+/// Threads that run Python code for the driver, each counted once.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While it lives, the interpreter does not shut down under this thread, within reason.
+#[must_use]
+pub(crate) struct Inside(());
+
+impl Inside {
+    /// None if the interpreter is about to shut down.
+    pub(crate) fn enter() -> Option<Self> {
+        let depth = DEPTH.get();
+        if depth == 0 {
+            INSIDE.fetch_add(1, Ordering::SeqCst);
+            if is_over() {
+                INSIDE.fetch_sub(1, Ordering::SeqCst);
+                return None;
+            }
+        }
+        DEPTH.set(depth + 1);
+        Some(Self(()))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let depth = DEPTH.get() - 1;
+        DEPTH.set(depth);
+        if depth == 0 {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Runs `work` with the interpreter, unless that is about to shut down.
+pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
+    let _inside = Inside::enter()?;
+    Python::try_attach(work)
+}
+
+/// Runs `wait` without the interpreter. If that is about to shut down when it is over, it never returns.
+pub(crate) fn detach<R: Send>(py: Python<'_>, wait: impl FnOnce() -> R + Send) -> R {
+    py.detach(|| {
+        let is_counted = DEPTH.get() > 0;
+        if is_counted {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+        let result = wait();
+        if is_counted {
+            INSIDE.fetch_add(1, Ordering::SeqCst);
+        }
+        if is_over() {
+            if is_counted {
+                INSIDE.fetch_sub(1, Ordering::SeqCst);
+            }
+            loop {
+                thread::park();
+            }
+        }
+        result
+    })
+}
+
+/// For other threads than the one that ends the interpreter.
+fn is_over() -> bool {
+    ENDING.load(Ordering::SeqCst) && ENDED_BY.get() != Some(&thread::current().id())
+}
+
+/// To be called right before the interpreter shuts down.
+#[pyfunction]
+pub(crate) fn prepare_exit(py: Python<'_>) {
+    // Called once; a second time would be by the same thread.
+    let _ = ENDED_BY.set(thread::current().id());
+    ENDING.store(true, Ordering::SeqCst);
+    let deadline = Instant::now() + PATIENCE;
+    py.detach(|| {
+        loop {
+            thread::sleep(PAUSE);
+            if INSIDE.load(Ordering::SeqCst) == 0 || Instant::now() >= deadline {
+                break;
+            }
+        }
+    });
+}
