@@ -188,6 +188,7 @@ def test_rust():
 
 def test_python():
     build_python()
+    cargo("build", "--release", "-p", "netref", "--examples")
     run([interpreter("netref"), "-m", "pytest", "-q", "python/tests"], env=peers())
 
 
@@ -246,6 +247,7 @@ def peers():
         "NETREF_STOCK6_PYTHON": interpreter("stock6"),
         "NETREF_STOCK5_PYTHON": interpreter("stock5"),
         "NETREF_PEER_BIN": str(RELEASE / "interop-peer"),
+        "NETREF_EXAMPLES_DIR": str(RELEASE / "examples"),
     }
 
 

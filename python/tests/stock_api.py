@@ -33,11 +33,14 @@ def plain(value):
 
 def constant(value):
     """The text of a constant, or None where that says little."""
-    plain_classes = (bool, int, float, str, bytes)
-    is_plain = isinstance(value, plain_classes) or (
-        type(value) is tuple and all(isinstance(item, plain_classes) for item in value)
-    )
-    return repr(value) if is_plain else None
+    if isinstance(value, (bool, int, float, str, bytes)):
+        return repr(value)
+    if isinstance(value, dict):
+        value = tuple(value.items())
+    if not isinstance(value, (tuple, frozenset)):
+        return None
+    items = [constant(item) for item in value]
+    return None if None in items else f"{type(value).__name__}: {', '.join(items if type(value) is tuple else sorted(items))}"
 
 
 def kind(thing):

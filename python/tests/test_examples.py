@@ -4,6 +4,7 @@ import datetime
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -121,9 +122,12 @@ def test_chat(serve, start, language):
     join("bob", language)
     join("carol", language)
     say("bob", "hello")
-    members.pop("carol").kill()
+    carol = members.pop("carol")
+    carol.process.send_signal(signal.SIGSTOP)  # what is said now she neither hears nor refuses
+    members["ann"].write_line("carol?")
+    carol.kill()
     for member in members.values():
-        assert member.read_line(LIMIT) == "carol has left"
+        assert {member.read_line(LIMIT), member.read_line(LIMIT)} == {"ann: carol?", "carol has left"}
     say("ann", "what happened?")
     say("bob", "she vanished")
 

@@ -114,6 +114,28 @@ def test_exit_of_a_server_with_live_connections_is_silent():
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_exit_while_connections_end_in_the_background():
+    """A service hears of the end on a thread of the driver, which the end of the interpreter must not abort."""
+    text = """
+        import netref
+        from netref.core.stream import PipeStream
+
+        class Heard(netref.Service):
+            def on_disconnect(self, conn):
+                with open("/dev/null") as file:
+                    file.read()
+
+        for _ in range(20):
+            left, right = PipeStream.create_pair()
+            server, client = netref.connect_stream(left, Heard), netref.connect_stream(right, Heard)
+            client.ping()
+            client.close()
+        """
+    for _ in range(20):
+        done = subprocess.run(program(text), capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_exit_status_is_the_programs(peer_processes):
     text = """
         import sys, netref

@@ -65,7 +65,9 @@ pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 /// Runs `wait` without the interpreter. If that is about to shut down when it is over, it never returns.
 pub(crate) fn detach<R: Send>(py: Python<'_>, wait: impl FnOnce() -> R + Send) -> R {
     py.detach(|| {
-        let is_counted = DEPTH.get() > 0;
+        // What `wait` does may enter again, as streams in Python do.
+        let depth = DEPTH.replace(0);
+        let is_counted = depth > 0;
         if is_counted {
             INSIDE.fetch_sub(1, Ordering::SeqCst);
         }
@@ -81,6 +83,7 @@ pub(crate) fn detach<R: Send>(py: Python<'_>, wait: impl FnOnce() -> R + Send) -
                 thread::park();
             }
         }
+        DEPTH.set(depth);
         result
     })
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::host::{self, PyHost};
-use crate::requests;
+use crate::{exit, requests};
 use crate::world::Shared;
 
 /// Waits until `call` completes: in a greenlet if `link` is for those, and else by reading.

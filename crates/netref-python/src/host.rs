@@ -154,7 +154,8 @@ impl Host for PyHost {
     type Shared = Shared;
 
     fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) {
-        exit::attach(|py| {
+        // A process that shuts down serves nobody any more.
+        let _ = exit::attach(|py| {
             if let Some(hub) = self.hub() {
                 return green::handle(py, hub, link, request);
             }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::connection::{Connection, deadline, describe};
 use crate::errors::{from_start, timed_out};
-use crate::green;
+use crate::{exit, green};
 use crate::host::take_interrupt;
 use crate::world::{Objects, Shared};
 

@@ -13,7 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::host;
+use crate::{exit, host};
 
 /// A Python object with the methods `poll`, `read`, `write` and `close` of `netref.core.stream.Stream`.
 ///

@@ -23,7 +23,7 @@ LOCAL_ATTRS = DELETED_ATTRS | frozenset(
     """.split()
 )
 
-#: Id packs of the classes that every Python has, by name.
+#: Nothing fills it, here or in RPyC.
 builtin_id_pack_cache = {}
 
 #: Classes of proxies of objects whose classes every Python has, by name: no round trip is needed to learn about them.
@@ -199,7 +199,6 @@ def _local_exception(exc):
 
 for _builtin in _builtin_types:
     _id_pack = get_id_pack(_builtin)
-    builtin_id_pack_cache[_id_pack[0]] = _id_pack
     _normalized_builtin_types[_id_pack[0]] = _builtin
 for _builtin in _builtin_types:
     # Of its instances, that is: what a class can do, such as being called, they cannot.

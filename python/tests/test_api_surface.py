@@ -1,0 +1,145 @@
+"""Every public name of RPyC 6.0.2 has a row in ``docs/behaviour.md``, and the rows are true."""
+
+import ast
+import functools
+import importlib
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import netref
+import stock_api
+from peer_process import HERE, STOCK6, interpreter
+
+ROOT = HERE.parent.parent
+TABLE = ROOT / "docs" / "behaviour.md"
+SOURCES = {"python": HERE, "interop": ROOT / "interop"}
+ROW = re.compile(r"^\| `([^`]+)` \| (same|differs: .+|left out: .+) \| `([^`]+)::([^`]+)` \|$")
+
+
+@functools.cache
+def rows():
+    """What the table says: name: (verdict, file, test)."""
+    found = {}
+    module = None
+    for line in TABLE.read_text().splitlines():
+        if line.startswith("## `"):
+            module = line.split("`")[1]
+        elif line.startswith("| `"):
+            match = ROW.match(line)
+            assert match, f"not a row: {line}"
+            name, verdict, file, test = match.groups()
+            name = module if name == module else f"{module}.{name}"
+            assert name not in found, f"{name} has two rows"
+            found[name] = verdict, file, test
+    return found
+
+
+@functools.cache
+def stock():
+    """The names that there are: name: (kind, signature or value)."""
+    command = [interpreter("rpyc"), HERE / "stock_api.py"]
+    listed = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=40, check=True).stdout)
+    return {name: (kind, detail) for name, kind, detail in listed}
+
+
+def find(name):
+    """netref's thing of that name of stock's; what only instances have is None.
+
+    :raises LookupError: if there is none
+    """
+    parts = ["netref", *name.split(".")[1:]]
+    thing, rest = netref, parts[1:]
+    for count in range(len(parts), 0, -1):
+        try:
+            thing, rest = importlib.import_module(".".join(parts[:count])), parts[count:]
+            break
+        except ImportError:
+            continue
+    for position, part in enumerate(rest):
+        try:
+            thing = getattr(thing, part)
+        except AttributeError:
+            is_last = isinstance(thing, type) and position == len(rest) - 1
+            if is_last and any(part in stock_api.instance_attributes(cls) for cls in thing.__mro__):
+                return None
+            raise LookupError(name) from None
+    return thing
+
+
+def described(thing, kind):
+    """The same as in :func:`stock`."""
+    if kind in ("class", "function", "method"):
+        return stock_api.signature(thing)
+    return None if kind == "module" else stock_api.constant(thing)
+
+
+def comparable(signature):
+    """``self`` cannot be passed by name, whether or not a method of the native part says so."""
+    if isinstance(signature, list) and signature and signature[0][0] == "self":
+        return [["self", "POSITIONAL_OR_KEYWORD", None], *signature[1:]]
+    return signature
+
+
+@STOCK6
+def test_every_public_name_has_a_row():
+    assert sorted(set(stock()) - set(rows())) == []
+
+
+@STOCK6
+def test_every_row_is_of_a_name_that_there_is():
+    assert sorted(set(rows()) - set(stock())) == []
+
+
+@STOCK6
+def test_what_is_the_same_is_the_same():
+    wrong = []
+    for name, (verdict, *_) in rows().items():
+        if verdict != "same":
+            continue
+        kind, theirs = stock()[name]
+        try:
+            thing = find(name)
+        except LookupError:
+            wrong.append(f"{name} is missing")
+            continue
+        ours = described(thing, kind)
+        if theirs is not None and comparable(ours) != comparable(theirs):
+            wrong.append(f"{name}: {ours}, stock {theirs}")
+    assert wrong == []
+
+
+def test_what_differs_is_there():
+    for name, (verdict, *_) in rows().items():
+        if verdict.startswith("differs"):
+            find(name)
+
+
+def test_what_is_left_out_is_not_there():
+    for name, (verdict, *_) in rows().items():
+        if verdict.startswith("left out"):
+            with pytest.raises(LookupError):
+                find(name)
+
+
+@functools.cache
+def names_of_tests(path):
+    """The names of the tests in a file, those in classes as ``Class::test``."""
+    found = set()
+    for node in ast.parse(pathlib.Path(path).read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    return {name for name in found if name.rpartition("::")[2].startswith("test_")}
+
+
+def test_every_row_names_a_test():
+    for name, (_, file, test) in rows().items():
+        folder, _, file_name = file.rpartition("/")
+        path = SOURCES[folder or "python"] / file_name
+        assert path.is_file(), f"{name}: there is no {file}"
+        assert test in names_of_tests(path), f"{name}: there is no {test} in {file}"
