@@ -237,7 +237,8 @@ impl Connection {
         }
         let py = slf.py();
         let handler = handler.into_pyobject(py)?.into_any();
-        let all = PyTuple::new(py, std::iter::once(&handler).chain(args.iter().copied()).collect::<Vec<_>>())?;
+        let all =
+            PyTuple::new(py, std::iter::once(&handler).chain(args.iter().copied()).collect::<Vec<_>>())?;
         slf.call_method1(intern!(py, "sync_request"), all)
     }
 

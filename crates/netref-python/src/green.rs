@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::host::{self, PyHost};
-use crate::{exit, requests};
 use crate::world::Shared;
+use crate::{exit, requests};
 
 /// Waits until `call` completes: in a greenlet if `link` is for those, and else by reading.
 ///

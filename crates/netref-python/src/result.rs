@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 
 use crate::connection::{Connection, deadline, describe};
 use crate::errors::{from_start, timed_out};
-use crate::{exit, green};
 use crate::host::take_interrupt;
 use crate::world::{Objects, Shared};
+use crate::{exit, green};
 
 /// The result of a request, which may not be there yet.
 ///
