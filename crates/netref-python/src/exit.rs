@@ -59,7 +59,52 @@ impl Drop for Inside {
 /// Runs `work` with the interpreter, unless that is about to shut down.
 pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     let _inside = Inside::enter()?;
+    ThreadState::keep();
     Python::try_attach(work)
+}
+
+/// Keeps what the interpreter knows of a thread of the driver for as long as the thread lives.
+///
+/// Otherwise it would be made anew for each attachment, under a lock of CPython's that a fork in another thread at that
+/// moment leaves locked for ever in the child (before Python 3.12).
+struct ThreadState(*mut pyo3::ffi::PyThreadState);
+
+impl ThreadState {
+    fn keep() {
+        thread_local! {
+            static KEPT: Cell<Option<ThreadState>> = const { Cell::new(None) };
+        }
+        // SAFETY: asks only whether the interpreter knows the calling thread, and may be called without holding its lock.
+        #[expect(unsafe_code, reason = "PyO3 has no question for it")]
+        let is_known = unsafe { !pyo3::ffi::PyGILState_GetThisThreadState().is_null() };
+        if is_known {
+            return;
+        }
+        // SAFETY: the interpreter is initialised, since this module is loaded, and not shutting down, since the thread counts
+        // as `Inside`. The first call makes the thread state and takes the lock; the second gives the lock up again and
+        // returns the state, which stays this thread's until `drop` undoes both.
+        #[expect(unsafe_code, reason = "PyO3 attaches and detaches only by scopes")]
+        let state = unsafe {
+            pyo3::ffi::PyGILState_Ensure();
+            pyo3::ffi::PyEval_SaveThread()
+        };
+        KEPT.set(Some(Self(state)));
+    }
+}
+
+impl Drop for ThreadState {
+    fn drop(&mut self) {
+        // An interpreter that shuts down clears away the states of all threads by itself.
+        let Some(_inside) = Inside::enter() else { return };
+        // SAFETY: runs at the end of the thread that `keep` ran on, which is attached nowhere by then. The first call takes
+        // the lock with the state that `keep` made; the second is the counterpart of `PyGILState_Ensure` there, which had
+        // found the lock not held.
+        #[expect(unsafe_code, reason = "PyO3 attaches and detaches only by scopes")]
+        unsafe {
+            pyo3::ffi::PyEval_RestoreThread(self.0);
+            pyo3::ffi::PyGILState_Release(pyo3::ffi::PyGILState_STATE::PyGILState_UNLOCKED);
+        }
+    }
 }
 
 /// Runs `wait` without the interpreter. If that is about to shut down when it is over, it never returns.
