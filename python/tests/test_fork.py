@@ -122,6 +122,10 @@ def test_grandchildren(conn):
     in_child(work)
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 12),
+    reason="CPython before 3.12 can leave a lock of its own locked in the child, whatever the threads of the parent do",
+)
 def test_forking_while_other_threads_are_at_it(conn):
     """A child must not inherit a lock that a thread of its parent held."""
     import threading
