@@ -25,6 +25,7 @@ The other side of a connection may be netref or RPyC 6, and RPyC 5 where that co
 import importlib
 
 from netref._as_rpyc import install_as_rpyc
+from netref._netref import limits
 from netref.core import (
     AsyncResult,
     AsyncResultTimeout,
@@ -97,6 +98,7 @@ __all__ = [
     "factory",
     "helpers",
     "install_as_rpyc",
+    "limits",
     "list_services",
     "netref_version",
     "restricted",

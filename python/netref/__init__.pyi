@@ -1,5 +1,6 @@
 from netref import cli as cli
 from netref._as_rpyc import install_as_rpyc as install_as_rpyc
+from netref._netref import limits as limits
 from netref.core import AsyncResult as AsyncResult
 from netref.core import AsyncResultTimeout as AsyncResultTimeout
 from netref.core import BaseNetref as BaseNetref
@@ -84,6 +85,7 @@ __all__ = [
     "factory",
     "helpers",
     "install_as_rpyc",
+    "limits",
     "list_services",
     "netref_version",
     "restricted",

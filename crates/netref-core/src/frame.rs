@@ -17,6 +17,12 @@ pub const COMPRESSION_THRESHOLD: usize = 3000;
 const RECEIVE_CHUNK: usize = 64 * 1024;
 /// A large frame's buffer grows at most this much ahead of the bytes that arrived.
 const GROWTH_CHUNK: usize = 1024 * 1024;
+/// An empty buffer that is larger is given back.
+const KEPT: usize = 256 * 1024;
+/// So many bytes of a payload are sure to hold its message's kind and number.
+const HEAD: usize = 64;
+/// Deflate makes at most as many bytes of one.
+const BEST_DEFLATION: usize = 1032;
 /// How much of a payload is compressed to find out whether compressing the rest is worth it.
 const SAMPLE: usize = 16 * 1024;
 
@@ -36,20 +42,22 @@ pub enum Compression {
 #[non_exhaustive]
 pub enum FrameError {
     /// A header claims more than the limit.
-    #[error("the peer announced a frame of {claimed} bytes, more than {max} (limit max_frame or max_reply)")]
+    #[error("a frame of {claimed} bytes is more than the {max} that its receiver takes (limit {limit})")]
     TooLarge {
         /// Length in the header.
         claimed: usize,
         /// The limit in force.
         max: usize,
+        /// Its name.
+        limit: &'static str,
     },
     /// A compressed payload is larger than the limit once inflated.
-    #[error(
-        "a compressed frame inflates to more than {max} bytes (limit max_inflated or max_inflated_reply)"
-    )]
+    #[error("a compressed frame holds more than the {max} bytes that its receiver takes (limit {limit})")]
     InflatesTooLarge {
         /// The limit in force.
         max: usize,
+        /// Its name.
+        limit: &'static str,
     },
     /// The compression flag is neither 0 nor 1, or the byte after the payload is not 0x0a.
     #[error("these are not RPyC frames: {0}")]
@@ -157,7 +165,7 @@ impl Deframer {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
-            if self.buffer.len() > 4 * GROWTH_CHUNK {
+            if self.buffer.len() > KEPT {
                 self.buffer = vec![0; RECEIVE_CHUNK];
             }
         } else if self.start > 0 && self.buffer.len() - self.end < RECEIVE_CHUNK / 2 {
@@ -199,39 +207,103 @@ impl Deframer {
         }
     }
 
+    /// Memory taken for received bytes, beyond what every deframer has.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.buffer.len() - RECEIVE_CHUNK
+    }
+
+    /// The length that the header of the frame under way claims, once it is there.
+    #[must_use]
+    pub fn claimed(&self) -> Option<usize> {
+        Some(self.header()?.0)
+    }
+
     /// The payload of the next whole frame, inflated if it was compressed, or `None` until more bytes arrive.
-    /// `awaiting_reply` says whether a call of ours is outstanding, which allows frames the size of a reply.
+    ///
+    /// `expects` says of the beginning of a payload whether it is a reply that a call waits for, or `None` if that takes more
+    /// bytes; it is asked only about what is longer than a request may be.
     ///
     /// # Errors
     /// [`FrameError`]: what arrives is not RPyC or is too large. The connection cannot go on.
     pub fn next_payload(
         &mut self,
         limits: &Limits,
-        awaiting_reply: bool,
+        expects: impl FnOnce(&[u8]) -> Option<bool>,
     ) -> Result<Option<Vec<u8>>, FrameError> {
-        let (max, max_inflated) = if awaiting_reply {
-            (limits.max_reply.max(limits.max_frame), limits.max_inflated_reply.max(limits.max_inflated))
-        } else {
-            (limits.max_frame, limits.max_inflated)
-        };
-        let received = &self.buffer[self.start..self.end];
-        let Some((header, rest)) = received.split_at_checked(HEADER_LEN) else { return Ok(None) };
+        let Some((claimed, is_compressed)) = self.header() else { return Ok(None) };
         // The flag first: a peer that speaks HTTP or TLS is told apart before its "length" is believed.
-        if header[4] > 1 {
-            return Err(FrameError::NotRpyc("the compression flag of a frame is neither 0 nor 1"));
+        let is_compressed = match is_compressed {
+            0 => false,
+            1 => true,
+            _ => return Err(FrameError::NotRpyc("the compression flag of a frame is neither 0 nor 1")),
+        };
+        let may_inflate = if is_compressed { claimed.saturating_mul(BEST_DEFLATION) } else { 0 };
+        let bounds = if claimed <= limits.max_frame && may_inflate <= limits.max_inflated {
+            Bounds::request(limits)
+        } else {
+            match self.bounds_of_long(claimed, limits, expects) {
+                Some(bounds) => bounds,
+                None => return Ok(None),
+            }
+        };
+        if claimed > bounds.frame.0 {
+            return Err(FrameError::TooLarge { claimed, max: bounds.frame.0, limit: bounds.frame.1 });
         }
-        let claimed = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        if claimed > max {
-            return Err(FrameError::TooLarge { claimed, max });
-        }
+        let rest = &self.buffer[self.start + HEADER_LEN..self.end];
         let Some(&end) = rest.get(claimed) else { return Ok(None) };
         if end != END {
             return Err(FrameError::NotRpyc("a frame does not end in a line feed"));
         }
-        let payload =
-            if header[4] == 1 { inflate(&rest[..claimed], max_inflated)? } else { rest[..claimed].to_vec() };
+        let payload = if is_compressed {
+            let (max, limit) = bounds.inflated;
+            inflate(&rest[..claimed], max, limit)?
+        } else {
+            rest[..claimed].to_vec()
+        };
         self.start += HEADER_LEN + claimed + 1;
         Ok(Some(payload))
+    }
+
+    /// The beginning of the payload under way, as far as it has arrived, which is enough to tell its message's number: for
+    /// an answer to what is not taken.
+    #[must_use]
+    pub fn beginning(&self) -> Vec<u8> {
+        let Some((claimed, flag)) = self.header() else { return Vec::new() };
+        let arrived = &self.buffer[self.start + HEADER_LEN..self.end];
+        let arrived = &arrived[..arrived.len().min(claimed)];
+        if flag != 1 {
+            return arrived[..arrived.len().min(HEAD)].to_vec();
+        }
+        let mut head = Vec::with_capacity(HEAD);
+        // What is no zlib stream has no beginning.
+        let _ = Decompress::new(true).decompress_vec(arrived, &mut head, FlushDecompress::Sync);
+        head
+    }
+
+    /// Whether what is longer than a request may be is a reply; `None` until that can be told.
+    fn bounds_of_long(
+        &self,
+        claimed: usize,
+        limits: &Limits,
+        expects: impl FnOnce(&[u8]) -> Option<bool>,
+    ) -> Option<Bounds> {
+        if claimed > limits.max_frame.max(limits.max_reply) {
+            return Some(Bounds::request(limits));
+        }
+        let beginning = self.beginning();
+        let is_whole = self.end - self.start - HEADER_LEN > claimed;
+        match expects(&beginning) {
+            Some(true) => Some(Bounds::reply(limits)),
+            None if beginning.len() < HEAD && !is_whole => None,
+            _ => Some(Bounds::request(limits)),
+        }
+    }
+
+    /// Claimed length and flag, once they are there.
+    fn header(&self) -> Option<(usize, u8)> {
+        let header = self.buffer[self.start..self.end].get(..HEADER_LEN)?;
+        Some((u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize, header[4]))
     }
 
     /// Length of the frame whose header is here, with its header and end byte.
@@ -242,32 +314,68 @@ impl Deframer {
     }
 }
 
-/// Inflates one zlib stream, never storing more than `max` bytes.
+/// What bounds one frame: values and names of limits.
+struct Bounds {
+    frame: (usize, &'static str),
+    inflated: (usize, &'static str),
+}
+
+impl Bounds {
+    fn request(limits: &Limits) -> Self {
+        Self { frame: (limits.max_frame, "max_frame"), inflated: (limits.max_inflated, "max_inflated") }
+    }
+
+    /// What may be sent as a request may be sent as a reply.
+    fn reply(limits: &Limits) -> Self {
+        let request = Self::request(limits);
+        let frame = (limits.max_reply, "max_reply");
+        let inflated = (limits.max_inflated_reply, "max_inflated_reply");
+        Self { frame: frame.max(request.frame), inflated: inflated.max(request.inflated) }
+    }
+}
+
+/// Inflates one zlib stream, never storing more than `max` bytes. Where it could hold more, a first pass counts what it
+/// holds and stores nothing. `limit` is the name of the limit, for the error.
 ///
 /// # Errors
 /// [`FrameError`] if it is larger or malformed.
-pub fn inflate(mut input: &[u8], max: usize) -> Result<Vec<u8>, FrameError> {
-    let mut state = Decompress::new(true);
+pub fn inflate(input: &[u8], max: usize, limit: &'static str) -> Result<Vec<u8>, FrameError> {
     let mut out = Vec::new();
-    loop {
+    if input.len().saturating_mul(BEST_DEFLATION) > max {
+        let mut size = 0;
+        inflate_into(input, &mut Vec::with_capacity(RECEIVE_CHUNK), |chunk| {
+            size += chunk.len();
+            chunk.clear();
+            if size > max { Err(FrameError::InflatesTooLarge { max, limit }) } else { Ok(()) }
+        })?;
+        // One more, so that the end is noticed without growing.
+        out.reserve_exact(size + 1);
+    }
+    inflate_into(input, &mut out, |out| {
         if out.len() == out.capacity() {
-            // Doubling up to the limit, plus one byte that tells "exactly at the limit" from "over it".
-            let room = (out.capacity().max(4096)).min(max.saturating_add(1).saturating_sub(out.len()));
-            if room == 0 {
-                return Err(FrameError::InflatesTooLarge { max });
-            }
-            out.reserve_exact(room);
+            out.reserve(4096);
         }
-        let before = (state.total_in(), out.len());
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Inflates into the free capacity of `out`, for which `make_room` is called before each step.
+fn inflate_into(
+    mut input: &[u8],
+    out: &mut Vec<u8>,
+    mut make_room: impl FnMut(&mut Vec<u8>) -> Result<(), FrameError>,
+) -> Result<(), FrameError> {
+    let mut state = Decompress::new(true);
+    loop {
+        make_room(out)?;
+        let before = state.total_in();
         let status = state
-            .decompress_vec(input, &mut out, FlushDecompress::None)
+            .decompress_vec(input, out, FlushDecompress::None)
             .map_err(|_| FrameError::BadCompression)?;
-        input = &input[(state.total_in() - before.0) as usize..];
-        if out.len() > max {
-            return Err(FrameError::InflatesTooLarge { max });
-        }
+        input = &input[(state.total_in() - before) as usize..];
         match status {
-            Status::StreamEnd if input.is_empty() => return Ok(out),
+            Status::StreamEnd if input.is_empty() => return make_room(out),
             Status::StreamEnd => return Err(FrameError::BadCompression),
             _ if input.is_empty() && out.len() < out.capacity() => return Err(FrameError::BadCompression),
             _ => {}

@@ -4,75 +4,159 @@
 //! needs: [`Limits::compat`] never breaks a program that works with stock RPyC today, [`Limits::default`] is for new
 //! programs, [`Limits::strict`] for servers that strangers can reach.
 
+use core::time::Duration;
+
 /// Nesting that no setting can raise, since decoding and dropping nested data uses the stack: so much fits a thread of
 /// 2 MiB twice over, in a debug build too.
 pub const DEPTH_CEILING: usize = 512;
 
-const MIB: usize = 1024 * 1024;
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
 
-/// Bounds on one connection. Sizes are bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
+/// A limit by its name: what a table of the limits and a configuration by names need.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name of the field of [`Limits`].
+    pub name: &'static str,
+    /// What it bounds, as on the field.
+    pub about: &'static str,
+    /// Its value.
+    pub get: fn(&Limits) -> Quantity,
+    /// Changes it. False if it is not counted in that unit.
+    pub set: fn(&mut Limits, Quantity) -> bool,
+}
+
+/// The value of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// So many bytes; [`usize::MAX`] for no limit.
+    Bytes(usize),
+    /// So many of something; [`usize::MAX`] for no limit.
+    Count(usize),
+    /// So long; `None` for ever.
+    Time(Option<Duration>),
+}
+
+/// Defines [`Limits`] with its profiles, and the table of the same: each field has its kind and its values in the profiles
+/// compat, default and strict.
+macro_rules! limits {
+    ($($(#[doc = $about:literal])+ $name:ident: $kind:ident [$compat:expr, $default:expr, $strict:expr],)+) => {
+        /// Bounds on one connection; some are on all of a process or a server, where that is said.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Limits {
+            $($(#[doc = $about])+ pub $name: kind_type!($kind),)+
+        }
+
+        impl Limits {
+            /// All of them, by name.
+            pub const SETTINGS: &'static [Setting] = &[$(Setting {
+                name: stringify!($name),
+                about: concat!($($about),+),
+                get: |limits| Quantity::$kind(limits.$name),
+                set: |limits, bound| match bound {
+                    Quantity::$kind(value) => {
+                        limits.$name = value;
+                        true
+                    }
+                    _ => false,
+                },
+            },)+];
+
+            /// Bounds that no program which works with stock RPyC today runs into by accident.
+            #[must_use]
+            pub const fn compat() -> Self {
+                Self { $($name: kind_value!($kind $compat),)+ }
+            }
+
+            /// Bounds for a server that strangers can reach.
+            #[must_use]
+            pub const fn strict() -> Self {
+                Self { $($name: kind_value!($kind $strict),)+ }
+            }
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: kind_value!($kind $default),)+ }
+            }
+        }
+    };
+}
+
+macro_rules! kind_type {
+    (Time) => { Option<Duration> };
+    ($kind:ident) => { usize };
+}
+
+/// Times are written as a number of seconds, 0 for no limit.
+macro_rules! kind_value {
+    (Time $seconds:expr) => {
+        if $seconds == 0 { None } else { Some(Duration::from_secs($seconds)) }
+    };
+    ($kind:ident $value:expr) => {
+        $value
+    };
+}
+
+limits! {
     /// Longest frame of a request, as its header claims it. Nothing is allocated from a claimed length.
-    pub max_frame: usize,
-    /// Longest frame accepted while a call of ours waits for its reply.
-    pub max_reply: usize,
+    max_frame: Bytes [256 * MIB, 64 * MIB, 4 * MIB],
+    /// Longest frame of a reply that a call of this side waits for.
+    max_reply: Bytes [1024 * MIB, 256 * MIB, 16 * MIB],
     /// Longest request after decompression.
-    pub max_inflated: usize,
+    max_inflated: Bytes [256 * MIB, 64 * MIB, 4 * MIB],
     /// Longest reply after decompression.
-    pub max_inflated_reply: usize,
-    /// Memory that decoding one message may cost beyond the message's own bytes.
-    pub max_decoded: usize,
-    /// Deepest nesting of tuples, frozensets and slices; at most [`DEPTH_CEILING`].
-    pub max_depth: usize,
+    max_inflated_reply: Bytes [1024 * MIB, 256 * MIB, 16 * MIB],
+    /// Memory that decoding one message may take beyond the message's own bytes.
+    max_decoded: Bytes [256 * MIB, 128 * MIB, 16 * MIB],
+    /// Bytes of unfinished requests of all clients of this process.
+    total_buffered: Bytes [1024 * MIB, 512 * MIB, 128 * MIB],
+    /// Deepest nesting of tuples, frozensets and slices; at most 512 whatever is set.
+    max_depth: Count [512, 128, 64],
     /// Longest decimal text of one integer, both directions.
-    pub max_int_digits: usize,
+    max_int_digits: Count [4300, 4300, 1000],
+    /// Items of one frozenset that may have the same hash, in Python.
+    max_set_collisions: Count [64, 64, 64],
     /// Objects this side lends to the peer at one time.
-    pub max_exported: usize,
+    max_exported: Count [1_000_000, 100_000, 10_000],
     /// Requests of the peer that may be unanswered at one time.
-    pub max_inflight: usize,
+    max_inflight: Count [1024, 1024, 64],
     /// Malformed messages answered with an error before the connection is closed.
-    pub protocol_errors: u32,
+    protocol_errors: Count [16, 16, 1],
     /// Most items one BUFFITER request returns; a caller that wants more asks again.
-    pub max_buffiter: usize,
+    max_buffiter: Count [65_536, 65_536, 4096],
+    /// Most methods that one class may have in the answer to INSPECT, both directions.
+    max_methods: Count [10_000, 10_000, 1000],
+    /// Longest traceback text of a received exception; the rest is cut off.
+    max_traceback: Bytes [64 * KIB, 64 * KIB, 16 * KIB],
+    /// Most attributes of a received exception; the rest is left out.
+    max_exception_attributes: Count [256, 256, 256],
+    /// Most clients that a server has at one time.
+    max_connections: Count [10_000, 10_000, 256],
+    /// From the first byte of a frame until its header is there.
+    header_timeout: Time [10, 10, 5],
+    /// From the first byte of a frame until all of it is there, and the time that `min_frame_rate` gives its length.
+    frame_timeout: Time [30, 30, 10],
+    /// Bytes of a long frame for which a peer may take a second more.
+    min_frame_rate: Bytes [64 * KIB, 64 * KIB, 256 * KIB],
+    /// An authenticator's or TLS's handshake with a client.
+    handshake_timeout: Time [10, 10, 5],
+    /// Without a byte of the peer's while no request is under way.
+    idle_timeout: Time [0, 0, 300],
+    /// Quiet before TCP asks whether the peer is still there.
+    keepalive: Time [30, 30, 15],
+    /// Between two such questions; a peer that leaves three of them unanswered is gone.
+    keepalive_interval: Time [10, 10, 5],
+    /// Lines that a server logs in one second.
+    max_log_rate: Count [10, 10, 10],
 }
 
 impl Limits {
-    /// Bounds that no program which works with stock RPyC today runs into by accident.
+    /// The setting of that name.
     #[must_use]
-    pub const fn compat() -> Self {
-        Self {
-            max_frame: 256 * MIB,
-            max_reply: 1024 * MIB,
-            max_inflated: 256 * MIB,
-            max_inflated_reply: 1024 * MIB,
-            max_decoded: 256 * MIB,
-            max_depth: 512,
-            max_int_digits: 4300,
-            max_exported: 1_000_000,
-            max_inflight: 1024,
-            protocol_errors: 16,
-            max_buffiter: 65_536,
-        }
-    }
-
-    /// Bounds for a server that strangers can reach.
-    #[must_use]
-    pub const fn strict() -> Self {
-        Self {
-            max_frame: 4 * MIB,
-            max_reply: 16 * MIB,
-            max_inflated: 4 * MIB,
-            max_inflated_reply: 16 * MIB,
-            max_decoded: 16 * MIB,
-            max_depth: 64,
-            max_int_digits: 1000,
-            max_exported: 10_000,
-            max_inflight: 64,
-            protocol_errors: 1,
-            max_buffiter: 4096,
-        }
+    pub fn setting(name: &str) -> Option<&'static Setting> {
+        Self::SETTINGS.iter().find(|setting| setting.name == name)
     }
 
     /// The nesting in force: the setting, never above [`DEPTH_CEILING`].
@@ -80,19 +164,12 @@ impl Limits {
     pub fn depth(&self) -> usize {
         self.max_depth.min(DEPTH_CEILING)
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_frame: 64 * MIB,
-            max_reply: 256 * MIB,
-            max_inflated: 64 * MIB,
-            max_inflated_reply: 256 * MIB,
-            max_decoded: 128 * MIB,
-            max_depth: 128,
-            max_exported: 100_000,
-            ..Self::compat()
-        }
+    /// How long a frame may take from its first byte to its last; `claimed` is its length, once its header has told it.
+    #[must_use]
+    pub fn frame_time(&self, claimed: Option<usize>) -> Option<Duration> {
+        let Some(claimed) = claimed else { return self.header_timeout };
+        let extra = claimed.checked_div(self.min_frame_rate).unwrap_or_default();
+        self.frame_timeout?.checked_add(Duration::from_secs(extra as u64))
     }
 }

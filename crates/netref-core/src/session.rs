@@ -7,9 +7,9 @@ use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
 use crate::exception;
 use crate::extension::{Features, HELLO, Hello};
-use crate::frame::Compression;
+use crate::frame::{Compression, FrameError};
 use crate::limits::Limits;
-use crate::message::{Dialect, Draft, Handler, Inbound, Kind, Seq, read_head};
+use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
 use crate::refs::{Exports, Releases};
 use crate::request::handlers;
 
@@ -67,7 +67,7 @@ pub struct Session<O, T> {
     /// Whether the peer has said anything; its dialect is settled then.
     heard: bool,
     inflight: usize,
-    errors: u32,
+    errors: usize,
     output: VecDeque<Vec<u8>>,
     queued: usize,
     garbage: Vec<O>,
@@ -310,6 +310,32 @@ impl<O: Clone, T> Session<O, T> {
         match head.kind {
             Kind::Request => self.accept_request(head, payload),
             Kind::Reply | Kind::Exception => self.accept_reply(head, payload),
+        }
+    }
+
+    /// Whether the payload that begins with these bytes is the reply to a call of ours that waits for it; `None` if that
+    /// takes more bytes. A [`Deframer`](crate::frame::Deframer) asks, before it takes a frame that is longer than a request
+    /// may be.
+    #[must_use]
+    pub fn expects(&self, beginning: &[u8]) -> Option<bool> {
+        match read_head(self.dialect.unwrap_or_default(), beginning, &self.limits) {
+            Ok((Head { kind: Kind::Request, .. }, _)) => Some(false),
+            Ok((head, _)) => Some(self.pending.contains_key(&head.seq)),
+            Err(DecodeError::UnexpectedEnd) => None,
+            Err(_) => Some(false),
+        }
+    }
+
+    /// Tells the peer that its request, whose payload begins with these bytes, is too large to be taken, if they say which
+    /// request it is. The connection cannot go on: once the answer is written, it has to [end](Self::end).
+    pub fn refuse_frame(&mut self, beginning: &[u8], error: &FrameError) {
+        let Some(dialect) = self.dialect.or_else(|| Dialect::detect(beginning)) else { return };
+        let head = read_head(dialect, beginning, &self.limits);
+        if let Ok((Head { kind: Kind::Request, seq, .. }, _)) = head
+            && !self.ended
+        {
+            self.dialect = Some(dialect);
+            self.refuse(seq, "ValueError", &error.to_string());
         }
     }
 

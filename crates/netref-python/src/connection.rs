@@ -8,7 +8,6 @@ use netref::threads::{
 };
 use netref_core::boxing::Boxer;
 use netref_core::frame::Compression;
-use netref_core::limits::Limits;
 use netref_core::message::{Dialect, Kind};
 use netref_core::refs::IdPack;
 use netref_core::request::{Request, handlers};
@@ -20,11 +19,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
-use crate::green;
 use crate::host::{PyHost, take_interrupt};
 use crate::result::AsyncResult;
 use crate::transports;
 use crate::world::{Objects, Shared};
+use crate::{green, limits};
 
 /// The native part of a connection: requests, replies, and waiting for them.
 #[pyclass(subclass, weakref, frozen, module = "netref._netref")]
@@ -58,7 +57,7 @@ impl Connection {
         compress: bool,
     ) -> PyResult<()> {
         let options = LinkOptions {
-            limits: limits(config)?,
+            limits: limits::configured(config)?,
             dialect: dialect(config, initiator)?,
             compression: if compress { Compression::Auto } else { Compression::Off },
             dispatch: dispatch(config)?,
@@ -362,36 +361,6 @@ fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {
             "the setting serve is {serve}, not \"background\" or \"manual\""
         ))),
     }
-}
-
-/// The bounds on what the peer can make this side do: those that break no program of stock's, but for what is configured.
-fn limits(config: &Bound<'_, PyDict>) -> PyResult<Limits> {
-    let mut limits = Limits::compat();
-    let sizes = [
-        ("max_frame", &mut limits.max_frame),
-        ("max_reply", &mut limits.max_reply),
-        ("max_inflated", &mut limits.max_inflated),
-        ("max_inflated_reply", &mut limits.max_inflated_reply),
-        ("max_decoded", &mut limits.max_decoded),
-        ("max_depth", &mut limits.max_depth),
-        ("max_int_digits", &mut limits.max_int_digits),
-        ("max_exported", &mut limits.max_exported),
-        ("max_inflight", &mut limits.max_inflight),
-        ("max_buffiter", &mut limits.max_buffiter),
-    ];
-    for (name, limit) in sizes {
-        if let Some(value) = config.get_item(name)? {
-            *limit = value.extract().map_err(|_| bad_limit(name, &value))?;
-        }
-    }
-    if let Some(value) = config.get_item("protocol_errors")? {
-        limits.protocol_errors = value.extract().map_err(|_| bad_limit("protocol_errors", &value))?;
-    }
-    Ok(limits)
-}
-
-fn bad_limit(name: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    PyValueError::new_err(format!("config {name:?} is {value:?}, but must be a number that is not negative"))
 }
 
 fn dialect(config: &Bound<'_, PyDict>, initiator: bool) -> PyResult<Option<Dialect>> {

@@ -25,6 +25,7 @@ mod errors;
 mod exit;
 mod green;
 mod host;
+mod limits;
 mod proxy;
 mod requests;
 mod result;
@@ -48,6 +49,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;
+    module.add_function(wrap_pyfunction!(limits::limits, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;

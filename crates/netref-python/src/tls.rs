@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use netref::threads::{Interest, SocketTransport, Transport};
 use netref_core::frame;
+use netref_core::limits::Limits;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -126,6 +127,10 @@ impl Transport for TlsTransport {
             }
         }
         self.below.wait(interest, deadline)
+    }
+
+    fn keep_alive(&self, limits: &Limits) {
+        self.below.keep_alive(limits);
     }
 
     fn close(&self) {

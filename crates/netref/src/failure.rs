@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use netref_core::boxing::ScanError;
 use netref_core::brine::EncodeError;
@@ -46,6 +47,21 @@ pub enum EndReason {
         /// The limit in force.
         max: usize,
     },
+    /// The peer began a message and did not go on.
+    #[error("the peer did not finish a message in time (limit {limit})")]
+    ReadTimeout {
+        /// Name of the limit.
+        limit: &'static str,
+    },
+    /// The peer had nothing to say for too long.
+    #[error("nothing came from the peer for {limit:?} (limit idle_timeout)")]
+    Idle {
+        /// The limit in force.
+        limit: Duration,
+    },
+    /// The peer's request, which had not arrived in whole, was the largest of those that took too much memory together.
+    #[error("the unfinished requests of all clients take too much memory (limit total_buffered)")]
+    Overloaded,
     /// The process forked, and this is the child.
     #[error("the connection belongs to the parent process; open a new one after fork()")]
     Forked,

@@ -34,7 +34,6 @@ mod host;
 mod link;
 mod pipes;
 mod pool;
-mod process;
 mod sending;
 mod serving;
 #[cfg(test)]

@@ -65,11 +65,9 @@ DEFAULT_CONFIG = {
 all of them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
 ``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other keys here are RPyC's.
 
-What a peer can make this side do is bounded; the bounds are generous, and each can be set by a key of its name: ``max_frame``,
-``max_reply``, ``max_inflated``, ``max_inflated_reply`` (bytes of a request, of a reply, and of each decompressed),
-``max_decoded`` (bytes of memory that decoding may take beyond the message's own), ``max_depth`` (nesting), ``max_int_digits``,
-``max_exported`` (objects lent at a time), ``max_inflight`` (unanswered requests), ``max_buffiter`` (items at a time),
-``protocol_errors``.
+What a peer can make this side do is bounded, and every bound is a key of its own; docs/limits.md has the list, and
+:func:`netref.limits` what is in force. None is no limit. ``limits`` is a profile to start from: ``"compat"``, which breaks no
+program of RPyC's and is the default, ``"default"``, or ``"strict"`` for a server that strangers can reach.
 
 Keys of no meaning are ignored.
 """

@@ -91,9 +91,12 @@ pub(crate) enum Token<'a> {
 
 /// What a value costs in memory at least, whatever object world it becomes part of.
 const VALUE_COST: usize = 32;
-/// What each place in a tuple or frozenset costs beside the value in it.
-const SLOT_COST: usize = 8;
-const FROZENSET_SLOT_COST: usize = 64;
+/// What a container costs beyond that, and what each place in it costs beside the value there: CPython's sizes.
+const TUPLE_COST: (usize, usize) = (24, 8);
+const FROZENSET_COST: (usize, usize) = (200, 128);
+const SLICE_COST: (usize, usize) = (16, 8);
+/// What a str costs beyond a value.
+const STR_COST: usize = 24;
 
 impl<'a> Reader<'a> {
     /// A cursor at the start of `bytes`.
@@ -202,18 +205,20 @@ impl<'a> Reader<'a> {
             tags::STR => {
                 let tag = self.byte()?;
                 let bytes = self.byte_string(tag)?;
-                Token::Str(std::str::from_utf8(bytes).map_err(|_| DecodeError::BadUtf8)?)
+                let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::BadUtf8)?;
+                self.charge(STR_COST + widening(text))?;
+                Token::Str(text)
             }
             tags::TUPLE_0 | tags::TUPLE_1..=tags::TUPLE_4 | tags::TUPLE_L1 | tags::TUPLE_L4 => {
-                Token::Tuple(self.count(tag, SLOT_COST)?)
+                Token::Tuple(self.count(tag, TUPLE_COST)?)
             }
             tags::FROZENSET => {
                 let tag = self.byte()?;
-                Token::Frozenset(self.count(tag, FROZENSET_SLOT_COST)?)
+                Token::Frozenset(self.count(tag, FROZENSET_COST)?)
             }
             tags::SLICE => {
                 let tag = self.byte()?;
-                if self.count(tag, SLOT_COST)? != 3 {
+                if self.count(tag, SLICE_COST)? != 3 {
                     return Err(DecodeError::Expected { expected: "a slice of three values" });
                 }
                 Token::Slice
@@ -243,7 +248,7 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    fn count(&mut self, tag: u8, slot_cost: usize) -> Result<usize, DecodeError> {
+    fn count(&mut self, tag: u8, (cost, slot_cost): (usize, usize)) -> Result<usize, DecodeError> {
         let count = match tag {
             tags::TUPLE_0 => 0,
             tags::TUPLE_1..=tags::TUPLE_4 => usize::from(tag - tags::TUPLE_1) + 1,
@@ -255,7 +260,7 @@ impl<'a> Reader<'a> {
         if count > self.bytes.len() - self.at {
             return Err(DecodeError::UnexpectedEnd);
         }
-        self.charge(count.saturating_mul(slot_cost))?;
+        self.charge(count.saturating_mul(slot_cost).saturating_add(cost))?;
         Ok(count)
     }
 
@@ -303,6 +308,22 @@ impl<'a> Reader<'a> {
             self.budget.checked_sub(cost).ok_or(DecodeError::OverBudget { max: self.max_decoded })?;
         Ok(())
     }
+}
+
+/// What the characters of a text take in memory beyond its UTF-8: CPython gives each the width of the widest.
+fn widening(text: &str) -> usize {
+    if text.is_ascii() {
+        return 0;
+    }
+    let has = |first: u8| text.bytes().any(|byte| byte >= first);
+    let width = if has(0xf0) {
+        4
+    } else if has(0xc4) {
+        2
+    } else {
+        1
+    };
+    (text.chars().count() * width).saturating_sub(text.len())
 }
 
 /// Reads one value and builds it in `world`.

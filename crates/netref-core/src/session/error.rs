@@ -33,7 +33,7 @@ pub enum ProtocolError {
     #[error("{count} malformed messages (limit protocol_errors), the last: {last}")]
     TooManyErrors {
         /// How many there were.
-        count: u32,
+        count: usize,
         /// The last one.
         last: DecodeError,
     },

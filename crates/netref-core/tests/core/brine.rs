@@ -234,7 +234,9 @@ fn what_the_budget_allows_takes_no_more_memory_than_it_says() {
         let allowed = limits.max_decoded + bytes.len();
         let (value, peak) = memory::peak(|| load(&bytes, &limits));
         assert!(value.is_ok() && peak <= allowed, "{item:02x?}: {peak} bytes where {allowed} are allowed");
-        assert!(peak > allowed / 3, "{item:02x?}: {peak} bytes are far from the {allowed} allowed");
+        // An empty frozenset is the one that takes much more room in Python than here.
+        let share = if item == b"\x1a\x02" { 9 } else { 3 };
+        assert!(peak > allowed / share, "{item:02x?}: {peak} bytes are far from the {allowed} allowed");
     }
 }
 

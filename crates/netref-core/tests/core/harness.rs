@@ -150,9 +150,9 @@ impl Peer {
             bytes = &bytes[count..];
             loop {
                 let mut session = self.side.session.borrow_mut();
-                let awaits_reply = session.awaits_reply();
                 let limits = session.limits().clone();
-                let Some(payload) = self.deframer.next_payload(&limits, awaits_reply).unwrap() else { break };
+                let taken = self.deframer.next_payload(&limits, |beginning| session.expects(beginning));
+                let Some(payload) = taken.unwrap() else { break };
                 let event = session.accept(payload).unwrap_or_else(|error| panic!("ProtocolError: {error}"));
                 self.garbage.append(&mut session.take_garbage());
                 drop(session);

@@ -5,6 +5,7 @@ mod brine;
 mod frames;
 mod harness;
 mod limits;
+mod limits_page;
 mod malformed;
 mod memory;
 mod mirror;

@@ -140,7 +140,7 @@ fn the_deepest_value_fits_a_threads_stack() {
 #[test]
 fn no_limit_on_inflating_is_a_limit_too() {
     let empty = [0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01];
-    assert_eq!(netref_core::frame::inflate(&empty, usize::MAX), Ok(Vec::new()));
+    assert_eq!(netref_core::frame::inflate(&empty, usize::MAX, "max_x"), Ok(Vec::new()));
 }
 
 /// A message read a second time counted its references a second time: the proxy then gave back more than it had got.

@@ -68,7 +68,8 @@ pub async fn connect(url: &str) -> Result<Connection> {
 /// As [`connect`].
 pub async fn connect_with(options: &Options, url: &str) -> Result<Connection> {
     let address: Address = url.parse()?;
-    let connecting = tokio::time::timeout(options.connect_timeout, Stream::connect(&address));
+    let connecting =
+        tokio::time::timeout(options.connect_timeout, Stream::connect(&address, &options.limits));
     let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = connected.map_err(|source| Error::Connect { url: address.to_string(), source })?;
     Ok(Connection::start(options, options.service.clone(), stream, Role::Initiator))

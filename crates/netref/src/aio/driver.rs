@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netref_core::boxing::Boxer;
 use netref_core::limits::Limits;
@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     pub(super) side: Side,
     pub(super) runtime: Handle,
     pub(super) limits: Arc<Limits>,
+    /// The peer is a client of this side's.
+    pub(super) is_acceptor: bool,
     session: Mutex<TokioSession>,
     releases: Arc<Releases>,
     /// Wakes the task that writes.
@@ -55,11 +57,13 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(super) fn new(side: Side, options: Options, runtime: Handle, open: bool) -> Arc<Self> {
+        let is_acceptor = options.dialect.is_none();
         let session = Session::new(options);
         Arc::new(Self {
             side,
             runtime,
             limits: session.limits().clone(),
+            is_acceptor,
             releases: session.releases().clone(),
             session: Mutex::new(session),
             output: Notify::new(),
@@ -266,6 +270,23 @@ impl Driver {
     pub(super) fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         let _runtime = self.runtime.enter();
         tokio::time::sleep(duration)
+    }
+
+    /// A timer for a point in time; none is never over.
+    pub(super) async fn sleep_until(&self, at: Option<Instant>) {
+        match at {
+            Some(at) => self.sleep(at.saturating_duration_since(Instant::now())).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Neither side owes the other an answer, where that matters.
+    pub(super) fn is_quiet(&self) -> bool {
+        if self.limits.idle_timeout.is_none() {
+            return false;
+        }
+        let session = self.session();
+        !session.awaits_reply() && session.inflight() == 0
     }
 
     fn closed_or_unknown(&self) -> Closed {

@@ -3,6 +3,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netref_core::limits::Limits;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -151,7 +152,7 @@ impl Server {
                 () = self.wait_stopped() => break,
                 // Makes room for the results of clients that are gone.
                 Some(_) = clients.join_next() => continue,
-                accepted = self.socket.accept() => accepted,
+                accepted = self.socket.accept(&self.options.limits) => accepted,
             };
             match accepted {
                 Ok(stream) => {
@@ -224,9 +225,9 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self, limits: &Limits) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => Stream::tcp(listener.accept().await?.0),
+            Self::Tcp(listener) => Stream::tcp(listener.accept().await?.0, limits),
             Self::Unix(listener) => Ok(Stream::unix(listener.accept().await?.0)),
         }
     }

@@ -1,9 +1,12 @@
 use std::io;
+use std::os::fd::AsFd;
 
+use netref_core::limits::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::address::Address;
+use crate::keepalive;
 
 pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
@@ -18,14 +21,17 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Connects. For TCP, tries every address of the host in turn.
-    pub(super) async fn connect(address: &Address) -> io::Result<Self> {
+    pub(super) async fn connect(address: &Address, limits: &Limits) -> io::Result<Self> {
         match address {
-            Address::Tcp { host, port } => Self::tcp(TcpStream::connect((host.as_str(), *port)).await?),
+            Address::Tcp { host, port } => {
+                Self::tcp(TcpStream::connect((host.as_str(), *port)).await?, limits)
+            }
             Address::Unix { path } => Ok(Self::unix(UnixStream::connect(path).await?)),
         }
     }
 
-    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+    pub(super) fn tcp(stream: TcpStream, limits: &Limits) -> io::Result<Self> {
+        keepalive::set(stream.as_fd(), limits);
         stream.set_nodelay(true)?;
         let is_local = stream.peer_addr()?.ip().is_loopback();
         let (reading, writing) = stream.into_split();

@@ -6,11 +6,11 @@
 //! - One starts the peer's requests, in the order in which they came.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netref_core::frame::Deframer;
+use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
-use netref_core::session::Event;
+use netref_core::session::{Event, ProtocolError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -18,12 +18,16 @@ use super::driver::{Driver, EndOnDrop};
 use super::handling;
 use super::peer::{Owner, TokioPeer};
 use super::stream::{ReadHalf, Stream, WriteHalf};
+use crate::buffered::Wake;
 use crate::failure::{CallError, EndReason};
+use crate::incoming::Incoming;
 use crate::world::Shared;
 
 /// Bytes that may be queued before the connection is given up. Senders wait long before that; what is left are answers
 /// to a peer that asks and does not read.
 const MAX_QUEUED: usize = 256 * 1024 * 1024;
+/// How long a peer that sent what is not taken may go on sending until it reads why.
+const REFUSAL: Duration = Duration::from_secs(1);
 /// How long what is queued at the end may take to be written, and how long the reader has to find out why writing failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -43,22 +47,39 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
     let driver = end.driver.clone();
     let ended = driver.wait_closed();
     tokio::pin!(ended);
-    let mut deframer = Deframer::new();
+    let weak = Arc::downgrade(&driver);
+    let overload: Wake =
+        Arc::new(move || weak.upgrade().iter().for_each(|driver| driver.end(EndReason::Overloaded)));
+    let mut incoming = Incoming::new(driver.limits.clone(), driver.is_acceptor.then_some(overload));
     loop {
-        if let Err(reason) = accept_all(&driver, &mut deframer, &requests) {
+        if let Err(reason) = accept_all(&driver, &mut incoming, &requests) {
+            if let EndReason::Protocol(ProtocolError::Frame(error)) = &reason {
+                refuse(&driver, &mut incoming, &mut stream, error).await;
+            }
             end.reason = Some(reason);
             return;
         }
+        let due = incoming.due(driver.is_quiet());
         let received = tokio::select! {
             biased;
             _ = &mut ended => return,
-            received = stream.read(deframer.space()) => received,
+            received = stream.read(incoming.space(false)) => received,
+            () = driver.sleep_until(due.as_ref().map(|due| due.0)) => {
+                // Not while something is owed by now, which makes for another time.
+                match incoming.due(driver.is_quiet()) {
+                    Some((at, reason)) if Instant::now() >= at => {
+                        end.reason = Some(reason);
+                        return;
+                    }
+                    _ => continue,
+                }
+            }
         };
         end.reason = match received {
-            Ok(0) if deframer.is_mid_frame() => Some(EndReason::Truncated),
+            Ok(0) if incoming.is_mid_frame() => Some(EndReason::Truncated),
             Ok(0) => Some(EndReason::EndOfStream),
             Ok(count) => {
-                deframer.filled(count);
+                incoming.filled(count);
                 continue;
             }
             Err(error) => Some(EndReason::Transport(error)),
@@ -67,12 +88,26 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
     }
 }
 
+/// Answers a frame that is not taken, if it is a request, and has the peer read the answer, which is perhaps still sending.
+async fn refuse(driver: &Driver, incoming: &mut Incoming, stream: &mut ReadHalf, error: &FrameError) {
+    if matches!(error, FrameError::NotRpyc(_)) {
+        return;
+    }
+    driver.session().refuse_frame(&incoming.beginning(), error);
+    driver.output.notify_one();
+    let mut scratch = vec![0; 16 * 1024];
+    let discard = async { while matches!(stream.read(&mut scratch).await, Ok(1..)) {} };
+    tokio::select! {
+        () = discard => {}
+        () = driver.sleep(REFUSAL) => {}
+    }
+}
+
 /// Works on every whole message that has arrived.
-fn accept_all(driver: &Driver, deframer: &mut Deframer, requests: &Requests) -> Result<(), EndReason> {
+fn accept_all(driver: &Driver, incoming: &mut Incoming, requests: &Requests) -> Result<(), EndReason> {
     let mut garbage = Vec::new();
     let outcome = loop {
-        let awaits_reply = driver.session().awaits_reply();
-        let payload = match deframer.next_payload(&driver.limits, awaits_reply) {
+        let payload = match incoming.next_payload(|beginning| driver.session().expects(beginning)) {
             Ok(Some(payload)) => payload,
             Ok(None) => break Ok(()),
             Err(error) => break Err(EndReason::Protocol(error.into())),

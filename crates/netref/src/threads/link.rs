@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use netref_core::extension::Features;
-use netref_core::frame::{Compression, Deframer};
+use netref_core::frame::Compression;
 use netref_core::limits::Limits;
 use netref_core::message::Dialect;
 use netref_core::refs::{IdPack, Releases};
@@ -15,6 +15,8 @@ use super::sending::{Flush, Unsent};
 use super::turn::Turn;
 use super::watch::{Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Transport, pool};
+use crate::buffered::Wake;
+use crate::incoming::Incoming;
 
 /// How a link starts.
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ pub struct Link<H: Host> {
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.
     pub(super) unsettled: AtomicBool,
-    pub(super) deframer: Mutex<Deframer>,
+    pub(super) incoming: Mutex<Incoming>,
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
@@ -75,16 +77,21 @@ impl<H: Host> Link<H> {
         let LinkOptions { limits, dialect, compression, features, dispatch, background } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
         let session = Session::new(Options { limits, dialect, compression, features });
-        Arc::new(Self {
+        let limits = session.limits().clone();
+        transport.keep_alive(&limits);
+        Arc::new_cyclic(|link: &Weak<Self>| Self {
             host,
             transport,
-            limits: session.limits().clone(),
+            incoming: Mutex::new(Incoming::new(
+                limits.clone(),
+                dialect.is_none().then(|| overload(link.clone())),
+            )),
+            limits,
             dispatch,
             background,
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
             session: Mutex::new(session),
-            deframer: Mutex::default(),
             unsent: Mutex::default(),
             turn: Turn::new(),
             servers: Mutex::default(),
@@ -220,6 +227,37 @@ impl<H: Host> Link<H> {
         drop(ended.garbage);
     }
 
+    /// When the connection will end if the peer sends nothing more, where nobody reads to notice: for a driver of several
+    /// links, which are served by whoever has time.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.overdue().map(|(at, _)| at)
+    }
+
+    /// Ends the connection if it is [`due`](Self::due).
+    pub fn expire(self: &Arc<Self>) {
+        if let Some((at, reason)) = self.overdue()
+            && Instant::now() >= at
+        {
+            self.end(reason);
+        }
+    }
+
+    fn overdue(&self) -> Option<(Instant, EndReason)> {
+        let is_quiet = self.is_quiet();
+        // Held by whoever reads, who looks at the clock then.
+        self.incoming.try_lock().ok()?.due(is_quiet)
+    }
+
+    /// Neither side owes the other an answer, where that matters.
+    pub(super) fn is_quiet(&self) -> bool {
+        if self.limits.idle_timeout.is_none() {
+            return false;
+        }
+        let session = self.session();
+        !session.awaits_reply() && session.inflight() == 0
+    }
+
     /// Does `work` on a pool thread.
     pub(super) fn spawn(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let link = self.clone();
@@ -241,6 +279,15 @@ impl<H: Host> Link<H> {
         }
         server
     }
+}
+
+/// Ends a link whose peer takes too much memory.
+fn overload<H: Host>(link: Weak<Link<H>>) -> Wake {
+    Arc::new(move || {
+        if let Some(link) = link.upgrade() {
+            link.spawn(|link| link.end(EndReason::Overloaded));
+        }
+    })
 }
 
 impl<H: Host> Watched for Link<H> {

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::process::PerProcess;
+use crate::process::PerProcess;
 
 /// A pool thread ends after idling for as long.
 const IDLE: Duration = Duration::from_secs(10);

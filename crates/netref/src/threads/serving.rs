@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
 use netref_core::session::Event;
 
@@ -14,10 +15,14 @@ use super::call::Step;
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
+use crate::incoming::Incoming;
 use crate::running::{RunningRequest, nesting};
 
 /// A parked thread looks for signals as often, since waking from a park is not something that a signal does.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
+
+/// How long a peer that sent what is not taken may go on sending until it reads why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a thread reads.
 pub(super) enum Goal<'a, S> {
@@ -197,14 +202,10 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         worked: &mut bool,
     ) -> Pause<H::Shared> {
-        let mut deframer = self.deframer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             loop {
-                let awaits_reply = match goal {
-                    Goal::Call(call) if !call.is_serving() => true,
-                    _ => self.session().awaits_reply(),
-                };
-                match deframer.next_payload(&self.limits, awaits_reply) {
+                match incoming.next_payload(|beginning| self.session().expects(beginning)) {
                     Ok(Some(payload)) => {
                         *worked = true;
                         if let Some(pause) = self.accept(goal, payload) {
@@ -212,12 +213,12 @@ impl<H: Host> Link<H> {
                         }
                         // What has arrived is worked off even if this thread has all it wants: nobody else may look for
                         // a while. Usually that is nothing.
-                        if !deframer.is_mid_frame() && !self.has_unsent() && self.is_reached(goal, *worked) {
+                        if !incoming.is_mid_frame() && !self.has_unsent() && self.is_reached(goal, *worked) {
                             return Pause::Return;
                         }
                     }
                     Ok(None) => break,
-                    Err(error) => return Pause::End(EndReason::Protocol(error.into())),
+                    Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
                 }
             }
             let is_full = match self.flush() {
@@ -228,33 +229,61 @@ impl<H: Host> Link<H> {
             if self.is_reached(goal, *worked) || self.is_closed() {
                 return Pause::Return;
             }
-            let missing = deframer.missing();
-            let mut space = deframer.space();
-            if self.transport.reads_exactly() {
-                let wanted = missing.min(space.len());
-                space = &mut space[..wanted];
-            }
+            let due = self.due_while(goal, &mut incoming);
+            let until = match (deadline, &due) {
+                (Some(deadline), Some((at, _))) => Some(deadline.min(*at)),
+                (deadline, due) => deadline.or(due.as_ref().map(|due| due.0)),
+            };
+            let space = incoming.space(self.transport.reads_exactly());
             let received = self.host.blocking(|| {
                 if is_full {
-                    self.transport.wait(Interest::ReadOrWrite, deadline)?;
+                    self.transport.wait(Interest::ReadOrWrite, until)?;
                     self.transport.receive(space, Some(Instant::now()))
                 } else {
-                    self.transport.receive(space, deadline)
+                    self.transport.receive(space, until)
                 }
             });
             match received {
-                Ok(0) if deframer.is_mid_frame() => return Pause::End(EndReason::Truncated),
+                Ok(0) if incoming.is_mid_frame() => return Pause::End(EndReason::Truncated),
                 Ok(0) => return Pause::End(EndReason::EndOfStream),
-                Ok(count) => deframer.filled(count),
+                Ok(count) => incoming.filled(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Pause::CheckSignals,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|at| Instant::now() >= at) {
+                    let now = Instant::now();
+                    if deadline.is_some_and(|at| now >= at) {
                         return Pause::Return;
+                    }
+                    // Not while something is owed by now, which makes for another time.
+                    if due.is_some_and(|(at, _)| now >= at)
+                        && let Some((at, reason)) = self.due_while(goal, &mut incoming)
+                        && now >= at
+                    {
+                        return Pause::End(reason);
                     }
                 }
                 Err(error) => return Pause::End(EndReason::Transport(error)),
             }
         }
+    }
+
+    /// Until when the peer has to send something more, if there is such a time.
+    fn due_while(&self, goal: &Goal<'_, H::Shared>, incoming: &mut Incoming) -> Option<(Instant, EndReason)> {
+        let waits = matches!(goal, Goal::Call(call) if !call.is_serving());
+        let is_quiet = !waits && self.is_quiet();
+        incoming.due(is_quiet)
+    }
+
+    /// Answers a frame that is not taken, if it is a request, and has the peer read the answer, which is perhaps still
+    /// sending. What the connection ends with.
+    fn refuse(self: &Arc<Self>, beginning: &[u8], error: FrameError) -> EndReason {
+        self.session().refuse_frame(beginning, &error);
+        self.unsettled.store(true, Ordering::Release);
+        if let Flush::Done = self.flush()
+            && !matches!(error, FrameError::NotRpyc(_))
+        {
+            self.host.blocking(|| self.transport.finish(Instant::now() + LAST_WORDS));
+        }
+        EndReason::Protocol(error.into())
     }
 
     fn is_reached(&self, goal: &Goal<'_, H::Shared>, worked: bool) -> bool {

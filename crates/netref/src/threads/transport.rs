@@ -3,6 +3,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use netref_core::limits::Limits;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
 
@@ -43,6 +44,17 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Ends the stream in both directions and wakes whoever is blocked on it.
     fn close(&self);
+
+    /// Has the transport find out by itself when a quiet peer is gone, if it can.
+    fn keep_alive(&self, limits: &Limits) {
+        let _ = limits;
+    }
+
+    /// Sends no more, and discards what still comes, until the peer has noticed or the deadline has passed: a peer that is
+    /// sending would not read what it was sent last if the stream just broke.
+    fn finish(&self, deadline: Instant) {
+        let _ = deadline;
+    }
 
     /// True if a read must ask for no more than is sure to come, because it returns only when it has all it asked for.
     fn reads_exactly(&self) -> bool {
@@ -127,6 +139,20 @@ impl Transport for SocketTransport {
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
         wait_for(self.socket.as_fd(), interest, deadline)
+    }
+
+    fn keep_alive(&self, limits: &Limits) {
+        if self.is_tcp {
+            crate::keepalive::set(self.socket.as_fd(), limits);
+        }
+    }
+
+    fn finish(&self, deadline: Instant) {
+        let mut scratch = [0; 16 * 1024];
+        if rustix::net::shutdown(&self.socket, Shutdown::Write).is_err() {
+            return;
+        }
+        while Instant::now() < deadline && matches!(self.receive(&mut scratch, Some(deadline)), Ok(1..)) {}
     }
 
     fn close(&self) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::process::PerProcess;
+use crate::process::PerProcess;
 
 /// Between two looks, while links come under watch.
 const FIRST_TICK: Duration = Duration::from_millis(1);

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 /// What a process has one of. A forked child gets a fresh one, and never touches its parent's, in which threads that the
 /// child does not have may have held a lock.
-pub(super) struct PerProcess<T: 'static> {
+pub(crate) struct PerProcess<T: 'static> {
     first: OnceLock<Generation<T>>,
 }
 
@@ -14,12 +14,12 @@ struct Generation<T: 'static> {
 }
 
 impl<T: Default> PerProcess<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { first: OnceLock::new() }
     }
 
     /// This process's, made by the first that asks. None must be in the middle of that when the process forks.
-    pub(super) fn get(&self) -> &T {
+    pub(crate) fn get(&self) -> &T {
         let process = std::process::id();
         let mut generation = self.first.get_or_init(|| Generation::new(process));
         while generation.process != process {

@@ -1,0 +1,84 @@
+//! What arrives on a connection: frames, the time that each may take, and the memory that unfinished ones may take together.
+//! For both drivers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use netref_core::frame::{Deframer, FrameError};
+use netref_core::limits::Limits;
+
+use crate::buffered::{Share, Wake};
+use crate::failure::EndReason;
+
+/// The bytes of one connection that have arrived and make no whole frame yet.
+pub(crate) struct Incoming {
+    deframer: Deframer,
+    limits: Arc<Limits>,
+    /// When the frame under way began, once somebody had to wait for the rest of it.
+    began: Option<Instant>,
+    /// When the last bytes came; noted only where idle connections are ended.
+    heard: Option<Instant>,
+    share: Option<Share>,
+}
+
+impl Incoming {
+    /// Nothing so far. `wake` ends the connection for taking more than its share; the connections of clients have none.
+    pub(crate) fn new(limits: Arc<Limits>, wake: Option<Wake>) -> Self {
+        let heard = limits.idle_timeout.map(|_| Instant::now());
+        Self { deframer: Deframer::new(), limits, began: None, heard, share: wake.map(Share::new) }
+    }
+
+    /// Where to put received bytes; no more than the rest of the frame under way if it must be `exact`.
+    pub(crate) fn space(&mut self, exact: bool) -> &mut [u8] {
+        let missing = self.deframer.missing();
+        let space = self.deframer.space();
+        let wanted = if exact { missing.min(space.len()) } else { space.len() };
+        &mut space[..wanted]
+    }
+
+    /// Takes note of `count` bytes put at the start of [`space`](Self::space).
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.deframer.filled(count);
+        if self.heard.is_some() {
+            self.heard = Some(Instant::now());
+        }
+        if let Some(share) = &mut self.share {
+            share.set(self.deframer.memory(), self.limits.total_buffered);
+        }
+    }
+
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.deframer.is_mid_frame()
+    }
+
+    /// The next whole frame's payload; see [`Deframer::next_payload`].
+    pub(crate) fn next_payload(
+        &mut self,
+        expects: impl FnOnce(&[u8]) -> Option<bool>,
+    ) -> Result<Option<Vec<u8>>, FrameError> {
+        let payload = self.deframer.next_payload(&self.limits, expects)?;
+        if payload.is_some() {
+            self.began = None;
+        }
+        Ok(payload)
+    }
+
+    /// The beginning of the payload under way; see [`Deframer::beginning`].
+    pub(crate) fn beginning(&self) -> Vec<u8> {
+        self.deframer.beginning()
+    }
+
+    /// Until when the peer has to send something more, if there is such a time, and what ends the connection then. A
+    /// connection `is_quiet` while neither side owes the other an answer.
+    pub(crate) fn due(&mut self, is_quiet: bool) -> Option<(Instant, EndReason)> {
+        if self.is_mid_frame() {
+            let claimed = self.deframer.claimed();
+            let limit = if claimed.is_some() { "frame_timeout" } else { "header_timeout" };
+            let began = *self.began.get_or_insert_with(Instant::now);
+            let at = began.checked_add(self.limits.frame_time(claimed)?)?;
+            return Some((at, EndReason::ReadTimeout { limit }));
+        }
+        let patience = self.limits.idle_timeout.filter(|_| is_quiet)?;
+        Some((self.heard?.checked_add(patience)?, EndReason::Idle { limit: patience }))
+    }
+}
