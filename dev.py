@@ -7,12 +7,12 @@ What a command needs (virtual environments, builds) it makes below target/dev, o
 import argparse
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent
 DEV = ROOT / "target" / "dev"
@@ -33,6 +33,14 @@ ENVIRONMENTS = {
     "stock6": ["rpyc==6.0.2"],
     "stock5": ["rpyc==5.3.1"],
 }
+
+#: The Pythons that the package is for. They are looked for in NETREF_PYTHONS (interpreters, listed like PATH), by name on the
+#: path and where pyenv keeps them.
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+#: What the tests of the package need, in versions for all of these.
+TEST_PACKAGES = ["pytest==9.2.0", "hypothesis==6.168.5", "plumbum==2.0.2", "gevent==26.9.0"]
+#: Tests that say the same under any Python, or are about the sources.
+SAME_FOR_ANY_PYTHON = "test_brine test_documentation test_examples test_stubs test_threads test_zerodeploy".split()
 
 LISTING = "The number of lines in the file was"
 
@@ -192,6 +200,29 @@ def test_python():
     run([interpreter("netref"), "-m", "pytest", "-q", "python/tests"], env=peers())
 
 
+def test_pythons():
+    """One wheel for every Python that the package is for, but the one that the other groups have used."""
+    wheel = None
+    for version in PYTHONS:
+        python = find_python(version)
+        if python_version(sys.executable) == version:
+            say(f"Python {version}: the other groups use it")
+        elif python is None:
+            say(f"Python {version}: skipped, for there is none on this machine")
+        else:
+            say(f"Python {version}")
+            wheel = wheel or build_wheel()
+            ours = environment(f"python{version}", TEST_PACKAGES, python)
+            stock = environment(f"stock6-python{version}", ENVIRONMENTS["stock6"], python)
+            run([ours, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel])
+            ignored = [f"--ignore=python/tests/{name}.py" for name in SAME_FOR_ANY_PYTHON]
+            path = (
+                f"{pathlib.Path(ours).parent}{os.pathsep}{os.environ['PATH']}"  # where servers are started by the name python3.x
+            )
+            variables = peers() | {"NETREF_PYTHON": ours, "NETREF_STOCK6_PYTHON": stock, "PATH": path}
+            run([ours, "-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests", *ignored], env=variables)
+
+
 def test_interop():
     build_python()
     cargo("build", "--release", "-p", "interop-peer")
@@ -215,6 +246,7 @@ CHECKS = [
     ("style", check_style),
     ("rust", test_rust),
     ("python", test_python),
+    ("pythons", test_pythons),
     ("interop", test_interop),
     ("bench", test_bench),
     ("demo", test_demo),
@@ -233,8 +265,8 @@ def run_tests(options, _):
 def run_bench(_, rest):
     build_python()
     cargo("build", "--release", "-p", "bench-peer")
-    environment = {**peers(), "NETREF_BENCH_PEER": str(RELEASE / "bench-peer")}
-    return subprocess.run([interpreter("netref"), "bench/run.py", *rest], cwd=ROOT, env=os.environ | environment).returncode
+    variables = {**peers(), "NETREF_BENCH_PEER": str(RELEASE / "bench-peer")}
+    return subprocess.run([interpreter("netref"), "bench/run.py", *rest], cwd=ROOT, env=os.environ | variables).returncode
 
 
 # ---- what the commands need
@@ -252,23 +284,54 @@ def peers():
 
 
 def interpreter(name):
+    """The Python of one of the virtual environments that every group uses."""
+    return environment(name, ENVIRONMENTS[name], sys.executable)
+
+
+def environment(name, packages, base):
     """The Python of a virtual environment, which is made if it is not there or lists other packages."""
     folder = DEV / name
     python = folder / "bin" / "python"
-    wanted = "\n".join(ENVIRONMENTS[name])
+    wanted = "\n".join(packages)
     stamp = folder / "packages.txt"
     if not stamp.exists() or stamp.read_text() != wanted:
-        say(f"making the environment {name}: {', '.join(ENVIRONMENTS[name])}")
-        venv.create(folder, clear=True, with_pip=True)
-        run([str(python), "-m", "pip", "install", "--quiet", *ENVIRONMENTS[name]])
+        say(f"making the environment {name}: {', '.join(packages)}")
+        run([base, "-m", "venv", "--clear", str(folder)])
+        run([str(python), "-m", "pip", "install", "--quiet", *packages])
         stamp.write_text(wanted)
     return str(python)
 
 
+def find_python(version):
+    """An interpreter of a version, or None."""
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    named = os.environ.get("NETREF_PYTHONS", "").split(os.pathsep)
+    on_path = shutil.which(f"python{version}")
+    candidates = [*named, on_path, *sorted(pyenv.glob(f"versions/{version}.*/bin/python"))]
+    return next((str(python) for python in candidates if python and python_version(python) == version), None)
+
+
+def python_version(python):
+    """Such as 3.11; None if the interpreter cannot be run, like a place-holder of pyenv's for a version that is not in use."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def build_wheel():
+    folder = DEV / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    run([interpreter("netref"), "-m", "maturin", "build", "--release", "--quiet", "--out", str(folder)])
+    return str(next(folder.glob("*.whl")))
+
+
 def build_python():
     python = interpreter("netref")
-    environment = {"VIRTUAL_ENV": str(DEV / "netref"), "PATH": f"{DEV / 'netref' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    run([python, "-m", "maturin", "develop", "--release", "--quiet"], env=environment)
+    variables = {"VIRTUAL_ENV": str(DEV / "netref"), "PATH": f"{DEV / 'netref' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    run([python, "-m", "maturin", "develop", "--release", "--quiet"], env=variables)
 
 
 def cargo(*arguments, env=None):

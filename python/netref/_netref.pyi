@@ -1,9 +1,9 @@
 """The native part of the package."""
 
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias, final
+from typing import Any, TypeAlias, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __version__: str
 SAFE_ATTRS: list[str]

@@ -61,10 +61,11 @@ def test_what_cannot_travel():
         export_function(lambda *, x=[]: x)
 
 
-def test_code_of_an_older_python_is_refused():
+def test_code_of_a_python_with_other_code_is_refused():
     *names, code = export_function(make())
-    with pytest.raises(ValueError, match=r"older than 3\.11"):
-        import_function((*names, code[:16]))
+    other = code[:16] if len(code) == 18 else (*code, b"", b"")
+    with pytest.raises(ValueError, match=r"compiled by a Python (older than|from) 3\.11"):
+        import_function((*names, other))
 
 
 def test_another_version_of_python_is_refused(monkeypatch):

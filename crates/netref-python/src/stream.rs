@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use netref::threads::{Interest, Transport};
 use netref_core::frame;
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -63,12 +62,14 @@ impl Transport for PyStreamTransport {
         }
         let read = attached(|py| {
             let data = self.stream.bind(py).call_method1(intern!(py, "read"), (buffer.len(),))?;
-            let data = PyBuffer::<u8>::get(&data)?;
-            let into = buffer.get_mut(..data.len_bytes());
+            // Whatever is like bytes, by way of join: the buffer protocol is not in the stable ABI of Python 3.10.
+            let data = PyBytes::new(py, b"").call_method1(intern!(py, "join"), ((data,),))?;
+            let data = data.cast::<PyBytes>()?.as_bytes();
+            let into = buffer.get_mut(..data.len());
             let into =
                 into.ok_or_else(|| PyException::new_err("Stream.read returned more than was asked for"))?;
-            data.copy_to_slice(py, into)?;
-            Ok(data.len_bytes())
+            into.copy_from_slice(data);
+            Ok(data.len())
         });
         read.or_else(end_of_stream)
     }

@@ -65,5 +65,5 @@ def _run_file(path, arguments):
 
 def _replace_first_path(directory):
     """Puts the program's directory in the place of the one that ``python -m netref`` or the script ``netref`` came from."""
-    if not sys.flags.safe_path and sys.path:
+    if not getattr(sys.flags, "safe_path", False) and sys.path:  # a flag from Python 3.11 on
         sys.path[0] = directory

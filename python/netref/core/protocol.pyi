@@ -1,6 +1,8 @@
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from netref import _netref
 from netref.core.channel import Channel

@@ -1,5 +1,7 @@
 import socket
-from typing import IO, Any, Self
+from typing import IO, Any
+
+from typing_extensions import Self
 
 from netref.lib import Timeout
 

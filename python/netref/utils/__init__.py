@@ -10,7 +10,8 @@ from netref.core.protocol import DEFAULT_CONFIG
 def service(cls):
     """Opens what is marked with :func:`exposed` in ``cls`` to peers. Classes inside are looked through too."""
     # As they stand in the class body, so that static and class methods and properties stay what they are.
-    for name, member in inspect.getmembers_static(cls):
+    for name in dir(cls):
+        member = inspect.getattr_static(cls, name, None)
         prefix = getattr(_bearer_of_mark(member), "__exposed__", None)
         if not isinstance(prefix, str) or inspect.iscode(member):
             continue

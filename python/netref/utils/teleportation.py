@@ -20,6 +20,8 @@ _CODE_FIELDS = """
     co_argcount co_posonlyargcount co_kwonlyargcount co_nlocals co_stacksize co_flags co_code co_consts co_names co_varnames
     co_filename co_name co_qualname co_firstlineno co_linetable co_exceptiontable co_freevars co_cellvars
 """.split()
+if sys.version_info < (3, 11):
+    _CODE_FIELDS = [field for field in _CODE_FIELDS if field not in ("co_qualname", "co_exceptiontable")]
 _CONSTS = _CODE_FIELDS.index("co_consts")
 
 
@@ -87,7 +89,8 @@ def _export_constant(constant):
 def _import_code(fields):
     if len(fields) != len(_CODE_FIELDS):
         # Running it all the same could crash the interpreter.
-        raise ValueError("the function was compiled by a Python older than 3.11; this one is {}.{}".format(*sys.version_info))
+        compiled_by = "older than 3.11" if len(fields) < 18 else "from 3.11 on"
+        raise ValueError("the function was compiled by a Python {}; this one is {}.{}".format(compiled_by, *sys.version_info))
     fields = list(fields)
     fields[_CONSTS] = tuple(map(_import_constant, fields[_CONSTS]))
     return CodeType(*fields)
