@@ -3,6 +3,7 @@
 import builtins
 import collections
 import enum
+import threading
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -151,6 +152,21 @@ def everyday_service(api):
 
         def exposed_kept(self):
             return self._kept
+
+        def exposed_get(self, value, name):
+            return getattr(value, name)
+
+        def exposed_later(self, function, seconds):
+            """Calls the function from a thread of its own, after this call has returned."""
+            threading.Timer(seconds, api.async_(function)).start()
+
+        def exposed_side_by_side(self, *functions):
+            """Calls each function from a thread of its own, and returns when all have."""
+            threads = [threading.Thread(target=function) for function in functions]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
         def exposed_size(self, value):
             return len(value)

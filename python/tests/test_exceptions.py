@@ -2,7 +2,9 @@
 
 import builtins
 import pickle
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -268,3 +270,45 @@ def test_context_manager_sees_the_exception(serve, connect, config):
         raise ValueError("not suppressed")
     suppressed = "suppressed" if config else "'suppressed'"
     assert seen == [(None, None), (KeyError, (suppressed,)), (ValueError, ("not suppressed",))]
+
+
+class Quits(netref.Service):
+    def exposed_quit(self, name):
+        raise getattr(builtins, name)("now")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "default"),
+    [
+        ("SystemExit", "propagate_SystemExit_locally", False),
+        ("KeyboardInterrupt", "propagate_KeyboardInterrupt_locally", True),
+    ],
+)
+@pytest.mark.parametrize("propagates", [False, True, None])
+def test_exceptions_that_end_the_serving(name, setting, default, propagates):
+    """The caller gets its exception, and whoever serves the connection gets it too if that is what the setting says."""
+    config = {} if propagates is None else {setting: propagates}
+    ours, theirs = socket.socketpair()
+    conn = netref.connect_stream(netref.SocketStream(ours))
+    server = Quits()._connect(netref.Channel(netref.SocketStream(theirs)), {**config, "endpoints": ("here", "there")})
+    ended = []
+
+    def serve():
+        try:
+            server.serve_all()
+        except BaseException as error:
+            ended.append(type(error).__name__)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(getattr(builtins, name)):
+        conn.root.quit(name)
+    if default if propagates is None else propagates:
+        thread.join(10)
+        assert ended == [name]
+    else:
+        assert conn.root.get_service_name() == "QUITS"
+        conn.close()
+        thread.join(10)
+        assert ended == []
+    conn.close()

@@ -1,43 +1,123 @@
-"""Programs that put methods of their own in place of a connection's."""
+"""Programs that put methods of their own in place of a connection's steps, extend brine, or bind threads.
 
+In all pairings with stock: what such a program sees must not depend on who is on the other side.
+"""
+
+import json
+
+import pytest
+
+import binding_scenarios
 import netref
-from netref.core.stream import SocketStream
+import override_scenarios
+from netref.core import brine
+from pairings import PAIRINGS, run_scenario, scenarios
+
+SCENARIOS = [name for name in scenarios(override_scenarios) if name not in ("Colour", "Seen", "extend_brine")]
 
 
-class Service(netref.Service):
-    def exposed_add(self, a, b):
-        return a + b
-
-    def exposed_items(self):
-        return [1, 2, 3]
-
-
-class CountingConnection(netref.Connection):
-    """Sees every request that a proxy makes."""
-
-    def __init__(self, *args, **kwargs):
-        self.seen = []
-        super().__init__(*args, **kwargs)
-
-    def sync_request(self, handler, *args):
-        self.seen.append(handler)
-        return super().sync_request(handler, *args)
+@pytest.mark.parametrize(("client", "server"), PAIRINGS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_steps(peer_processes, client, server, scenario):
+    service = "extended" if scenario == "extended_brine" else "everyday"
+    run_scenario(client, "override_scenarios", scenario, peer_processes(server, service).port)
 
 
-class CountingService(netref.VoidService):
-    _protocol = CountingConnection
+@pytest.mark.parametrize(("client", "server"), PAIRINGS)
+@pytest.mark.parametrize("scenario", scenarios(binding_scenarios))
+def test_bound_threads(peer_processes, client, server, scenario):
+    port = peer_processes(server, config=json.dumps({"bind_threads": True})).port
+    run_scenario(client, "binding_scenarios", scenario, port)
 
 
-def test_requests_of_proxies_go_through_an_overridden_sync_request():
-    server = netref.ThreadedServer(Service, hostname="127.0.0.1", port=0)
-    server._start_in_thread()
-    stream = SocketStream.connect("127.0.0.1", server.port)
-    try:
-        with netref.connect_stream(stream, CountingService) as conn:
-            consts = netref.core.consts
-            assert conn.root.add(2, 3) == 5
-            assert conn.seen == [consts.HANDLE_GETROOT, consts.HANDLE_GETATTR, consts.HANDLE_CALL]
-            assert len(conn.root.items()) == 3
-            assert conn.seen[-1] == consts.HANDLE_CALLATTR
-    finally:
-        server.close()
+class Answers(netref.Service):
+    def exposed_answer(self):
+        return 42
+
+    def exposed_call(self, function):
+        return function()
+
+
+def test_a_step_put_into_a_live_connection(serve, connect):
+    conn = connect(serve(Answers))
+    other = connect(serve(Answers))
+    assert conn.root.answer() == 42
+    boxed = []
+
+    def box(obj):
+        boxed.append(obj)
+        return type(conn)._box(conn, obj)
+
+    conn._box = box
+    assert conn.root.call(lambda: [1])[0] == 1
+    assert [1] in boxed
+    seen = len(boxed)
+    assert other.root.call(lambda: [1])[0] == 1
+    assert len(boxed) == seen
+
+
+def test_a_step_replaced_for_all_connections(serve, connect, monkeypatch):
+    boxed = []
+    original = netref.Connection._box
+
+    def box(self, obj):
+        boxed.append(obj)
+        return original(self, obj)
+
+    monkeypatch.setattr(netref.Connection, "_box", box)
+    conn = connect(serve(Answers))
+    assert conn.root.answer() == 42
+    assert ("answer" in boxed) and (42 in boxed)
+    monkeypatch.undo()
+    boxed.clear()
+    assert connect(serve(Answers)).root.answer() == 42
+    assert boxed == []
+
+
+def test_what_cannot_be_sent_is_an_exception_of_the_call(serve, connect):
+    class Boxing(netref.Connection):
+        def _box(self, obj):
+            if type(obj) is int and obj == 42:
+                return 1, [42]  # a list is no plain data
+            return super()._box(obj)
+
+    class Boxes(Answers):
+        _protocol = Boxing
+
+    conn = connect(serve(Boxes))
+    with pytest.raises(TypeError, match="cannot dump"):
+        conn.root.answer()
+    assert conn.root.call(lambda: 41) == 41
+
+
+def test_references_are_given_back_by_steps_too(serve, connect):
+    class Boxing(netref.Connection):
+        def _box(self, obj):
+            return super()._box(obj)
+
+    class Boxes(Answers):
+        _protocol = Boxing
+        connections = []
+
+        def on_connect(self, conn):
+            self.connections.append(conn)
+
+    conn = connect(serve(Boxes))
+    before = conn.stats()["objects_lent"]
+    for _ in range(50):
+        conn.root.call(lambda: [1])
+    conn.root.answer()
+    conn.ping()
+    assert conn.stats()["objects_lent"] == before
+    assert len(Boxes.connections[0]._local_objects) <= 2  # the service, and perhaps its last bound method
+
+
+def test_brine_is_native_again_without_its_extension(monkeypatch):
+    assert not brine.is_extended()
+    monkeypatch.setitem(brine._load_registry, b"\x1f", lambda stream: "extended")
+    assert brine.is_extended()
+    assert brine.load(b"\x1f") == "extended"
+    monkeypatch.undo()
+    assert not brine.is_extended()
+    with pytest.raises(ValueError, match="0x1f"):
+        brine.load(b"\x1f")

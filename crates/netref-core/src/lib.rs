@@ -16,6 +16,7 @@
 //! | [`exception`] | exceptions as data |
 //! | [`policy`] | which attributes a peer may reach, as a pure function |
 //! | [`session`] | one connection's state; **the driving contract is written on [`Session`]** |
+//! | [`threads`] | thread numbers on messages, which RPyC calls `bind_threads` |
 //! | [`extension`] | what netref peers offer each other beyond stock RPyC |
 //! | [`registry`] | messages of the service registry |
 //! | [`limits`] | every bound on what a peer can make us do |
@@ -37,6 +38,7 @@ pub mod refs;
 pub mod registry;
 pub mod request;
 pub mod session;
+pub mod threads;
 pub mod world;
 
 pub use limits::Limits;

@@ -9,6 +9,7 @@ use crate::frame::{self, Compression};
 use crate::limits::Limits;
 use crate::refs::{IdPack, PackRef, Releases};
 use crate::request::handlers;
+use crate::threads::Threads;
 use crate::world::World;
 
 /// Which of the two incompatible forms of the protocol a connection speaks.
@@ -157,6 +158,12 @@ impl Draft {
         self.plain_writer().int(parent);
     }
 
+    /// Puts thread numbers before the message.
+    pub fn bind(&mut self, threads: Threads) {
+        let start = frame::HEADER_LEN;
+        self.frame.splice(start..start, threads.to_bytes());
+    }
+
     fn start(dialect: Dialect, kind: Kind, seq: Seq) -> Self {
         let mut draft = Self { frame: frame::open(), lent: Vec::new() };
         let opened = match dialect {
@@ -191,6 +198,7 @@ pub struct Inbound<O> {
     pub(crate) seq: Seq,
     pub(crate) handler: i64,
     pub(crate) parent: Option<Seq>,
+    pub(crate) thread: Option<u64>,
     pub(crate) payload: Vec<u8>,
     /// Where the box (or the exception) starts.
     pub(crate) body: usize,
@@ -223,6 +231,12 @@ impl<O> Inbound<O> {
         self.parent
     }
 
+    /// The thread of ours that the peer addressed this request to, 0 for none in particular, if it was asked to say.
+    #[must_use]
+    pub fn thread(&self) -> Option<u64> {
+        self.thread
+    }
+
     /// Builds the arguments of a request.
     ///
     /// # Errors
@@ -241,6 +255,17 @@ impl<O> Inbound<O> {
         let mut reader = Reader::new(&self.payload, &self.limits);
         reader.seek(self.body);
         boxing::read(world, &mut reader, &mut self.claims)
+    }
+
+    /// Builds the box itself, as the plain data that it is on the wire, for a caller that opens it by its own rules. From now
+    /// on the peer's references in it are the caller's to give back. With it come the objects of ours that it names, to be
+    /// kept alive until the box is opened.
+    ///
+    /// # Errors
+    /// What the world refuses to build.
+    pub fn into_box<W: World<Shared = O>>(self, world: &W) -> Result<(W::Object, Vec<O>), W::Error> {
+        let value = brine::read(world, &mut self.reader())?;
+        Ok((value, self.claims.into_own()))
     }
 
     /// Reads the exception that an exception message carries.
@@ -292,6 +317,14 @@ pub(crate) struct ClaimQueue<O> {
 impl<O> ClaimQueue<O> {
     pub(crate) fn new(claims: Vec<Claim<O>>, releases: Arc<Releases>) -> Self {
         Self { claims: claims.into_iter(), releases }
+    }
+
+    fn into_own(mut self) -> Vec<O> {
+        let own = |claim| match claim {
+            Claim::Own(object) => Some(object),
+            Claim::Peer(_) => None,
+        };
+        self.claims.by_ref().filter_map(own).collect()
     }
 }
 

@@ -180,14 +180,26 @@ impl<T> Request<T> {
     where
         W: World<Object = T>,
     {
-        use handlers::*;
         let handler = message.handler();
-        if handler == INSPECT
+        if handler == handlers::INSPECT
             && let Ok(pack) = message.inspected()
         {
             return Ok(Self::Inspect { pack });
         }
-        let mut args = message.arguments(world).map_err(BadRequest::World)?.into_iter();
+        Self::from_arguments(world, handler, message.arguments(world).map_err(BadRequest::World)?)
+    }
+
+    /// Makes a request of its handler's number and arguments. The id pack of an INSPECT is none of a world's objects, so that
+    /// one only comes from a [message](Self::read).
+    ///
+    /// # Errors
+    /// [`BadRequest::Arguments`] if they are not those of this request.
+    pub fn from_arguments<W>(world: &W, handler: i64, args: Vec<T>) -> Result<Self, BadRequest<W::Error>>
+    where
+        W: World<Object = T>,
+    {
+        use handlers::*;
+        let mut args = args.into_iter();
         let count = args.len();
         let wrong = BadRequest::Arguments { request: Self::describe(handler), count };
         let empty = || world.tuple(Vec::new()).map_err(BadRequest::World);

@@ -12,11 +12,14 @@ use crate::limits::Limits;
 use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
 use crate::refs::{Exports, Releases};
 use crate::request::handlers;
+use crate::threads::Threads;
 
+mod binding;
 mod error;
 mod outgoing;
 mod receiving;
 
+use binding::Binding;
 pub use error::ProtocolError;
 pub use outgoing::{Outgoing, ReplyKind, Sealed, Unsendable};
 
@@ -73,6 +76,8 @@ pub struct Session<O, T> {
     garbage: Vec<O>,
     counters: Counters,
     ended: bool,
+    /// With thread numbers on messages.
+    binding: Option<Binding>,
 }
 
 /// How a session starts.
@@ -86,6 +91,8 @@ pub struct Options {
     pub compression: Compression,
     /// What to offer the peer beyond stock RPyC.
     pub features: Features,
+    /// Whether messages carry [`Threads`]; the peer must have chosen the same.
+    pub bind_threads: bool,
 }
 
 impl Default for Options {
@@ -95,6 +102,7 @@ impl Default for Options {
             dialect: None,
             compression: Compression::Auto,
             features: Features::ALL,
+            bind_threads: false,
         }
     }
 }
@@ -158,7 +166,7 @@ impl<O: Clone, T> Session<O, T> {
     /// A session at the start of its connection.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { limits, dialect, compression, features } = options;
+        let Options { limits, dialect, compression, features, bind_threads } = options;
         let offer = if dialect.is_some() && features != Features::NONE {
             Offer::Due(features)
         } else {
@@ -183,6 +191,7 @@ impl<O: Clone, T> Session<O, T> {
             garbage: Vec::new(),
             counters: Counters::default(),
             ended: false,
+            binding: bind_threads.then(Binding::default),
         }
     }
 
@@ -192,9 +201,28 @@ impl<O: Clone, T> Session<O, T> {
     /// sent if the peer understands it.
     #[must_use]
     pub fn start_request<'a>(&mut self, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
+        let seq = self.take_number();
+        self.start_numbered(seq, handler, parent)
+    }
+
+    /// Takes a number for a request, to [start](Self::start_numbered) it later or not at all.
+    pub fn take_number(&mut self) -> Seq {
         let seq = self.next_seq;
         self.next_seq += 1;
-        self.outgoing(seq, handler, parent.filter(|_| self.features.chain))
+        seq
+    }
+
+    /// Starts a request under a number that was [taken](Self::take_number) for it, as [`start_request`](Self::start_request).
+    #[must_use]
+    pub fn start_numbered<'a>(
+        &self,
+        seq: Seq,
+        handler: impl Into<Handler<'a>>,
+        parent: Option<Seq>,
+    ) -> Outgoing {
+        let mut message = self.outgoing(seq, handler, parent.filter(|_| self.features.chain));
+        message.threads = self.binding.as_ref().map(|binding| binding.of_request(parent));
+        message
     }
 
     /// Starts the reply to the peer's request `seq`: a result, or an exception.
@@ -205,7 +233,8 @@ impl<O: Clone, T> Session<O, T> {
             ReplyKind::Result => Draft::reply(dialect, seq),
             ReplyKind::Exception => Draft::exception(dialect, seq),
         };
-        Outgoing { seq, parent: None, draft, compression: self.compression }
+        let threads = self.binding.as_ref().map(|binding| binding.of_reply(seq));
+        Outgoing { seq, parent: None, threads, draft, compression: self.compression }
     }
 
     /// Queues a request; `token` comes back with the reply. After the [`end`](Self::end), gives the token back.
@@ -229,6 +258,7 @@ impl<O: Clone, T> Session<O, T> {
     /// Queues the reply to a request that [`Event::Request`] handed out.
     pub fn send_reply(&mut self, frame: Sealed) {
         self.inflight = self.inflight.saturating_sub(1);
+        self.answered(frame.seq);
         if !self.ended {
             self.queue(frame.bytes);
         }
@@ -296,10 +326,14 @@ impl<O: Clone, T> Session<O, T> {
     ///
     /// # Errors
     /// [`ProtocolError`]: the connection cannot go on.
-    pub fn accept(&mut self, payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+    pub fn accept(&mut self, mut payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
         if self.ended {
             return Ok(Event::Handled);
         }
+        let threads = match self.binding {
+            Some(_) => Some(Threads::take(&mut payload)?),
+            None => None,
+        };
         let dialect = self.check_dialect(&payload)?;
         // An empty frame carries nothing; stock ignores it too.
         if payload.is_empty() {
@@ -308,7 +342,12 @@ impl<O: Clone, T> Session<O, T> {
         self.heard = true;
         let head = read_head(dialect, &payload, &self.limits)?.0;
         match head.kind {
-            Kind::Request => self.accept_request(head, payload),
+            Kind::Request => {
+                if let (Some(binding), Some(threads)) = (&mut self.binding, threads) {
+                    binding.received(head.seq, threads);
+                }
+                self.accept_request(head, payload, threads)
+            }
             Kind::Reply | Kind::Exception => self.accept_reply(head, payload),
         }
     }
@@ -376,6 +415,12 @@ impl<O: Clone, T> Session<O, T> {
         self.features
     }
 
+    /// True if messages carry [`Threads`].
+    #[must_use]
+    pub fn binds_threads(&self) -> bool {
+        self.binding.is_some()
+    }
+
     /// True while a call of ours awaits its reply.
     #[must_use]
     pub fn awaits_reply(&self) -> bool {
@@ -426,7 +471,8 @@ impl<O: Clone, T> Session<O, T> {
 
     fn outgoing<'a>(&self, seq: Seq, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
         let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
-        Outgoing { seq, parent, draft, compression: self.compression }
+        let threads = self.binding.as_ref().map(|_| Threads::default());
+        Outgoing { seq, parent, threads, draft, compression: self.compression }
     }
 
     fn check_dialect(&mut self, payload: &[u8]) -> Result<Dialect, ProtocolError> {
@@ -466,6 +512,7 @@ impl<O: Clone, T> Session<O, T> {
         let mut message = self.start_reply(seq, ReplyKind::Result);
         let boxed = message.boxer(&self.limits).raw_value(brine);
         debug_assert!(boxed.is_ok(), "what was read within the limits can be written within them");
+        self.answered(seq);
         if let Ok(frame) = message.seal() {
             self.queue(frame.bytes);
         }
@@ -475,8 +522,16 @@ impl<O: Clone, T> Session<O, T> {
         let mut message = self.start_reply(seq, ReplyKind::Exception);
         let written = exception::write_builtin(class, text, &mut message.boxer(&self.limits).out);
         debug_assert!(written.is_ok(), "a refusal is within every limit");
+        self.answered(seq);
         if let Ok(frame) = message.seal() {
             self.queue(frame.bytes);
+        }
+    }
+
+    /// A request of the peer's is answered, or wants no answer.
+    fn answered(&mut self, request: Seq) {
+        if let Some(binding) = &mut self.binding {
+            binding.answered(request);
         }
     }
 

@@ -1,5 +1,6 @@
 //! `_netref.Connection`, the base class of `netref.core.protocol.Connection`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
 use crate::host::{PyHost, take_interrupt};
 use crate::result::AsyncResult;
+use crate::steps;
 use crate::transports;
 use crate::world::{Objects, Shared};
 use crate::{green, limits};
@@ -31,8 +33,10 @@ use crate::{green, limits};
 pub(crate) struct Connection {
     link: OnceLock<Arc<Link<PyHost>>>,
     config: OnceLock<Py<PyDict>>,
-    /// A subclass has a `sync_request` of its own, which proxies' requests have to go through.
-    has_own_requests: OnceLock<bool>,
+    /// The program has a `sync_request` of its own, which proxies' requests have to go through.
+    has_own_requests: AtomicBool,
+    /// The program has replaced steps that messages go through, so all of them are taken in Python.
+    has_own_steps: AtomicBool,
 }
 
 #[pymethods]
@@ -49,19 +53,22 @@ impl Connection {
     /// :param config: the configuration, which stays live
     /// :param initiator: whether this side dialled; an acceptor follows the peer's dialect
     /// :param compress: whether large messages may be compressed
+    /// :param background: whether the peer may be served while nobody here waits or serves
     fn _start(
         slf: &Bound<'_, Self>,
         over: &Bound<'_, PyTuple>,
         config: &Bound<'_, PyDict>,
         initiator: bool,
         compress: bool,
+        background: bool,
     ) -> PyResult<()> {
         let options = LinkOptions {
             limits: limits::configured(config)?,
             dialect: dialect(config, initiator)?,
             compression: if compress { Compression::Auto } else { Compression::Off },
             dispatch: dispatch(config)?,
-            background: serves_in_background(config)?,
+            bind_threads: binds_threads(config)?,
+            background: background && serves_in_background(config)?,
             ..LinkOptions::default()
         };
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
@@ -70,9 +77,6 @@ impl Connection {
             link.host().run_under(&over.get_item(2)?);
         }
         let connection = slf.get();
-        let sync_request = intern!(slf.py(), "sync_request");
-        let ours = slf.py().get_type::<Self>().getattr(sync_request)?;
-        let _ = connection.has_own_requests.set(!slf.get_type().getattr(sync_request)?.is(&ours));
         let fresh =
             connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
         if fresh { Ok(()) } else { Err(PyRuntimeError::new_err("the connection has been started already")) }
@@ -81,6 +85,13 @@ impl Connection {
     #[getter]
     fn _config(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.config.get().map(|config| config.clone_ref(py))
+    }
+
+    /// Has proxies' requests go through the connection's own `sync_request` from now on, and if the program has replaced
+    /// more than that, all messages through its steps in Python.
+    fn _leave_native_path(&self, steps: bool) {
+        self.has_own_requests.store(true, Ordering::Relaxed);
+        self.has_own_steps.fetch_or(steps, Ordering::Relaxed);
     }
 
     /// Whether the connection has ended.
@@ -100,6 +111,18 @@ impl Connection {
         handler: i64,
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if slf.get().has_own_steps() {
+            let py = slf.py();
+            let kwargs = PyDict::new(py);
+            kwargs.set_item(intern!(py, "timeout"), slf.get().timeout(py)?)?;
+            let all = PyTuple::new(
+                py,
+                std::iter::once(handler.into_pyobject(py)?.into_any()).chain(args.iter()).collect::<Vec<_>>(),
+            )?;
+            return slf
+                .call_method(intern!(py, "async_request"), all, Some(&kwargs))?
+                .getattr(intern!(py, "value"));
+        }
         let args: Vec<_> = args.iter().collect();
         slf.get().request(slf, handler, &args.iter().collect::<Vec<_>>())
     }
@@ -115,6 +138,9 @@ impl Connection {
         args: &Bound<'py, PyTuple>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, AsyncResult>> {
+        if slf.get().has_own_steps() {
+            return AsyncResult::request(slf, handler, args, timeout);
+        }
         let args: Vec<_> = args.iter().collect();
         AsyncResult::start(slf, handler, &args.iter().collect::<Vec<_>>(), timeout)
     }
@@ -206,6 +232,11 @@ impl Connection {
         self.link.get().ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))
     }
 
+    /// Whether the program has replaced steps that messages go through.
+    pub(crate) fn has_own_steps(&self) -> bool {
+        self.has_own_steps.load(Ordering::Relaxed)
+    }
+
     /// The link, to read from, which a forked child must not do.
     pub(crate) fn own_link(&self) -> PyResult<&Arc<Link<PyHost>>> {
         let link = self.link()?;
@@ -231,7 +262,7 @@ impl Connection {
         handler: i64,
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
-        if self.has_own_requests.get() != Some(&true) {
+        if !self.has_own_requests.load(Ordering::Relaxed) {
             return self.request(slf, handler, args);
         }
         let py = slf.py();
@@ -311,6 +342,9 @@ impl Connection {
         let world = Objects::of(slf, link);
         let mut message = outcome.map_err(from_call)?;
         if message.kind() != Kind::Exception {
+            if slf.get().has_own_steps() {
+                return steps::result(slf, link, message);
+            }
             return Ok(message.result(&world)?);
         }
         let raw = message.exception_value(&world)?;
@@ -350,6 +384,10 @@ pub(crate) fn describe(handler: i64, args: &[&Bound<'_, PyAny>]) -> String {
         }
         _ => what.to_owned(),
     }
+}
+
+fn binds_threads(config: &Bound<'_, PyDict>) -> PyResult<bool> {
+    config.get_item("bind_threads")?.map_or(Ok(false), |value| value.is_truthy())
 }
 
 fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {

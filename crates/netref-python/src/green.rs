@@ -64,7 +64,8 @@ pub(crate) fn handle(py: Python<'_>, hub: &Py<PyAny>, link: &Arc<Link<PyHost>>, 
         let py = args.py();
         let request = request.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(request), Some(connection)) = (request, link.host().connection(py)) {
-            requests::handle(&connection, &link, request);
+            // A greenlet of the hub serves nobody who could be interrupted.
+            let _ = requests::handle(&connection, &link, request);
         }
     };
     let spawned = PyCFunction::new_closure(py, None, None, work)

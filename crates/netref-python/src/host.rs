@@ -101,7 +101,11 @@ impl PyHost {
         }
     }
 
-    fn live_proxy<'py>(&self, py: Python<'py>, pack: PackRef<'_>) -> Option<Bound<'py, BaseNetref>> {
+    pub(crate) fn live_proxy<'py>(
+        &self,
+        py: Python<'py>,
+        pack: PackRef<'_>,
+    ) -> Option<Bound<'py, BaseNetref>> {
         let pointer = self.proxies().get(&pack.number())?.0.as_ptr();
         // SAFETY: an entry is removed while its object is deallocated, before the memory is freed (`forget`, called from
         // the `Drop` of `BaseNetref`), and we are attached, so nothing is deallocated meanwhile: the pointer is good to
@@ -118,7 +122,11 @@ impl PyHost {
     }
 
     /// The class of the proxies of objects like the one named `pack`.
-    fn class<'py>(&self, connection: &Bound<'py, Connection>, pack: &IdPack) -> PyResult<Bound<'py, PyType>> {
+    pub(crate) fn class<'py>(
+        &self,
+        connection: &Bound<'py, Connection>,
+        pack: &IdPack,
+    ) -> PyResult<Bound<'py, PyType>> {
         let py = connection.py();
         let module = py.import(intern!(py, "netref.core.netref"))?;
         if !pack.is_class() {
@@ -153,17 +161,21 @@ impl PyHost {
 impl Host for PyHost {
     type Shared = Shared;
 
-    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) {
-        // A process that shuts down serves nobody any more.
-        let _ = exit::attach(|py| {
+    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Shared>) -> Result<(), Interrupted> {
+        let handled = exit::attach(|py| {
             if let Some(hub) = self.hub() {
-                return green::handle(py, hub, link, request);
+                green::handle(py, hub, link, request);
+                return Ok(());
             }
             // A connection that is being deallocated ends, and its peer with it.
-            if let Some(connection) = self.connection(py) {
-                requests::handle(&connection, link, request);
-            }
+            let Some(connection) = self.connection(py) else { return Ok(()) };
+            requests::handle(&connection, link, request).map_err(|error| {
+                interrupt(error);
+                Interrupted
+            })
         });
+        // A process that shuts down serves nobody any more.
+        handled.unwrap_or(Ok(()))
     }
 
     fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
@@ -189,7 +201,11 @@ impl Host for PyHost {
 
     fn on_driver_thread(&self, work: impl FnOnce()) {
         // None while the interpreter shuts down: there is nothing left to do for anybody then.
-        let _ = exit::attach(|_| work());
+        let _ = exit::attach(|_| {
+            work();
+            // What ends a wait elsewhere ends nothing here.
+            drop(INTERRUPT.take());
+        });
     }
 
     fn check_signals(&self) -> Result<(), Interrupted> {

@@ -8,6 +8,7 @@
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
 //! | [`proxy`] | `BaseNetref` |
 //! | [`result`] | `AsyncResult` |
+//! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
 //! | [`green`] | programs that gevent has patched |
 //! | [`exit`] | the end of the interpreter |
@@ -29,6 +30,7 @@ mod limits;
 mod proxy;
 mod requests;
 mod result;
+mod steps;
 mod stream;
 mod tls;
 mod transports;
@@ -46,10 +48,16 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dump, module)?)?;
     module.add_function(wrap_pyfunction!(brine::load, module)?)?;
-    module.add_function(wrap_pyfunction!(calls::call, module)?)?;
-    module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;
     module.add_function(wrap_pyfunction!(limits::limits, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::check_attr, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::lent, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::make_proxy, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::perform, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::received, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::refer, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::send, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::take_number, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;

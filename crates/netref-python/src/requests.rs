@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use netref::threads::{Link, StartError};
-use netref_core::message::Inbound;
+use netref_core::message::{Inbound, Seq};
 use netref_core::policy::{Access, Denied, Rules};
 use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::ReplyKind;
 use netref_core::world::World;
-use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{
+    PyAttributeError, PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit,
+    PyTypeError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
@@ -18,14 +21,21 @@ use crate::connection::Connection;
 use crate::errors::{WorldError, from_bad_request};
 use crate::host::PyHost;
 use crate::proxy::BaseNetref;
+use crate::steps;
 use crate::world::{Objects, Shared};
 
 /// Carries out a request and answers it, whatever happens.
+///
+/// # Errors
+/// What is to end this thread's serving too, by the connection's settings.
 pub(crate) fn handle<'py>(
     connection: &Bound<'py, Connection>,
     link: &Arc<Link<PyHost>>,
     mut message: Inbound<Shared>,
-) {
+) -> PyResult<()> {
+    if connection.get().has_own_steps() {
+        return steps::handle(connection, link, message);
+    }
     let world = Objects::of(connection, link);
     let seq = message.seq();
     let outcome = Request::read(&world, &mut message)
@@ -36,13 +46,36 @@ pub(crate) fn handle<'py>(
         Ok(value) => match link.reply(seq, ReplyKind::Result, |boxer| boxer.object(&world, &value)) {
             Err(StartError::Argument(error)) => error.0,
             Err(StartError::Message(error)) => WorldError::from(error).0,
-            _ => return,
+            _ => return Ok(()),
         },
         Err(error) => error,
     };
-    if reply_exception(connection, link, seq, &error).is_err() {
-        let class =
-            error.get_type(world.py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
+    answer_exception(connection, link, seq, &error);
+    if ends_serving(connection, &error)? { Err(error) } else { Ok(()) }
+}
+
+/// Whether an exception that a request raised is also raised where the connection is served.
+pub(crate) fn ends_serving(connection: &Bound<'_, Connection>, error: &PyErr) -> PyResult<bool> {
+    let py = connection.py();
+    if error.get_type(py).is(py.get_type::<PySystemExit>()) {
+        return connection.get().flag(intern!(py, "propagate_SystemExit_locally"));
+    }
+    if error.get_type(py).is(py.get_type::<PyKeyboardInterrupt>()) {
+        return connection.get().flag(intern!(py, "propagate_KeyboardInterrupt_locally"));
+    }
+    Ok(false)
+}
+
+/// Answers a request with an exception, or with what can be said of it.
+pub(crate) fn answer_exception(
+    connection: &Bound<'_, Connection>,
+    link: &Arc<Link<PyHost>>,
+    seq: Seq,
+    error: &PyErr,
+) {
+    let py = connection.py();
+    if reply_exception(connection, link, seq, error).is_err() {
+        let class = error.get_type(py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
         let text = format!("{class}, which could not be described");
         // One short text: nothing is left that could fail.
         let _ = reply_exception(connection, link, seq, &PyRuntimeError::new_err(text));
@@ -52,7 +85,7 @@ pub(crate) fn handle<'py>(
 fn reply_exception(
     connection: &Bound<'_, Connection>,
     link: &Arc<Link<PyHost>>,
-    seq: i64,
+    seq: Seq,
     error: &PyErr,
 ) -> Result<(), StartError<WorldError>> {
     let py = connection.py();
@@ -72,7 +105,8 @@ fn reply_exception(
     })
 }
 
-fn perform<'py>(
+/// Does what a request asks for.
+pub(crate) fn perform<'py>(
     connection: &Bound<'py, Connection>,
     link: &Arc<Link<PyHost>>,
     request: Request<Bound<'py, PyAny>>,
@@ -185,13 +219,17 @@ fn context_exit<'py>(
 }
 
 /// The attribute policy of a connection, read from its live configuration.
-struct Policy<'c, 'py> {
-    connection: &'c Bound<'py, Connection>,
+pub(crate) struct Policy<'c, 'py> {
+    pub(crate) connection: &'c Bound<'py, Connection>,
 }
 
 impl<'py> Policy<'_, 'py> {
     fn get(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = object.py();
+        if self.connection.get().has_own_steps() {
+            let args = (object, name, (), "_rpyc_getattr", "allow_getattr", builtin(py, "getattr")?);
+            return self.connection.call_method1(intern!(py, "_access_attr"), args);
+        }
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_getattr"))? {
             Some(getattr) => getattr.call1((object, name)),
@@ -206,6 +244,10 @@ impl<'py> Policy<'_, 'py> {
         value: Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = object.py();
+        if self.connection.get().has_own_steps() {
+            let args = (object, name, (value,), "_rpyc_setattr", "allow_setattr", builtin(py, "setattr")?);
+            return self.connection.call_method1(intern!(py, "_access_attr"), args).map(drop);
+        }
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_setattr"))? {
             Some(setattr) => setattr.call1((object, name, value)).map(drop),
@@ -215,6 +257,10 @@ impl<'py> Policy<'_, 'py> {
 
     fn delete(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = object.py();
+        if self.connection.get().has_own_steps() {
+            let args = (object, name, (), "_rpyc_delattr", "allow_delattr", builtin(py, "delattr")?);
+            return self.connection.call_method1(intern!(py, "_access_attr"), args).map(drop);
+        }
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_delattr"))? {
             Some(delattr) => delattr.call1((object, name)).map(drop),
@@ -223,7 +269,7 @@ impl<'py> Policy<'_, 'py> {
     }
 
     /// The name of the attribute that `name` reaches.
-    fn resolve(
+    pub(crate) fn resolve(
         &self,
         access: Access,
         object: &Bound<'py, PyAny>,
@@ -304,6 +350,10 @@ fn has_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
         return Ok(true);
     }
     object.hasattr(name)
+}
+
+fn builtin<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "builtins"))?.getattr(name)
 }
 
 fn overrider<'py>(

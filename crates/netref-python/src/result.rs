@@ -1,12 +1,14 @@
 //! `AsyncResult`: a result that will be there later.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use netref::threads::{Call, Interrupted, WaitError};
+use netref::threads::{Call, Callback, Interrupted, WaitError};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::connection::{Connection, deadline, describe};
 use crate::errors::{from_start, timed_out};
@@ -21,9 +23,14 @@ use crate::{exit, green};
 #[pyclass(frozen, weakref, module = "netref.core.async_")]
 pub(crate) struct AsyncResult {
     connection: Py<Connection>,
+    /// None for one that a program has made, until it is sent.
+    sent: OnceLock<Sent>,
+    state: Mutex<State>,
+}
+
+struct Sent {
     call: Arc<Call<Shared>>,
     what: String,
-    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -44,20 +51,47 @@ impl AsyncResult {
         let py = connection.py();
         let link = connection.get().link()?;
         let world = Objects::of(connection, link);
-        // The callback and the result need each other: the callback finds the result here once it is made.
+        let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
+        result.get().state().expiry = expiry(timeout);
+        Self::start_as(&result, describe(handler, args), |on_done| {
+            link.start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))
+                .map_err(from_start)
+        })?;
+        Ok(result)
+    }
+
+    /// Sends a request by way of the connection's own steps.
+    pub(crate) fn request<'py>(
+        connection: &Bound<'py, Connection>,
+        handler: i64,
+        args: &Bound<'py, PyTuple>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = connection.py();
+        let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
+        connection.call_method1(intern!(py, "_async_request"), (handler, args, &result))?;
+        result.get().state().expiry = expiry(timeout);
+        Ok(result)
+    }
+
+    /// Sends the request that this is to be the result of.
+    pub(crate) fn start_as(
+        slf: &Bound<'_, Self>,
+        what: String,
+        start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
+    ) -> PyResult<()> {
+        // The callback comes into force when the result knows its call, which may be completed by then.
         let slot: Arc<Mutex<Slot>> = Arc::default();
         let on_done = {
             let slot = slot.clone();
             Box::new(move || exit::attach(|py| Slot::complete(&slot, py)).unwrap_or_default())
         };
-        let call = link
-            .start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))
-            .map_err(from_start)?;
-        let state = Mutex::new(State { expiry: expiry(timeout), ..State::default() });
-        let what = describe(handler, args);
-        let result = Bound::new(py, Self { connection: connection.clone().unbind(), call, what, state })?;
-        Slot::fill(&slot, &result);
-        Ok(result)
+        let call = start(on_done)?;
+        let _ = slf.get().sent.set(Sent { call, what });
+        if Slot::fill(&slot, slf) {
+            Slot::run_callbacks(slf);
+        }
+        Ok(())
     }
 
     /// Takes the reply apart, if it is here and nobody has yet. True if the result is known.
@@ -65,7 +99,7 @@ impl AsyncResult {
         if self.state().outcome.is_some() {
             return true;
         }
-        let Some(outcome) = self.call.take() else {
+        let Some(outcome) = self.sent.get().and_then(|sent| sent.call.take()) else {
             // Another thread may be at it: the call is completed, and its outcome taken but not settled.
             return self.state().outcome.is_some();
         };
@@ -73,6 +107,17 @@ impl AsyncResult {
         let outcome = Connection::finish(self.connection.bind(py), outcome).map(Bound::unbind);
         self.state().outcome = Some(outcome);
         true
+    }
+
+    /// Works on one message of the peer, for a result that waits for a call of it rather than of the native part.
+    fn serve_until_called(&self, py: Python<'_>, expiry: Option<(Instant, Duration)>) -> PyResult<()> {
+        if let Some((at, limit)) = expiry
+            && Instant::now() >= at
+        {
+            return Err(timed_out(py, "a request", limit));
+        }
+        let timeout = expiry.map(|(at, _)| at.saturating_duration_since(Instant::now()).as_secs_f64());
+        self.connection.bind(py).call_method1(intern!(py, "serve"), (timeout,)).map(drop)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,6 +140,12 @@ impl AsyncResult {
 
 #[pymethods]
 impl AsyncResult {
+    /// A result that nothing was sent for yet.
+    #[new]
+    fn new(conn: Py<Connection>) -> Self {
+        Self { connection: conn, sent: OnceLock::new(), state: Mutex::default() }
+    }
+
     /// Waits until the result is there.
     ///
     /// :raises AsyncResultTimeout: if it expires first
@@ -104,15 +155,19 @@ impl AsyncResult {
         let link = this.connection.bind(py).get().own_link()?;
         while !this.settle(py) {
             let expiry = this.state().expiry;
-            match green::wait(py, link, &this.call, expiry.map(|(at, _)| at)) {
+            let Some(sent) = this.sent.get() else {
+                this.serve_until_called(py, expiry)?;
+                continue;
+            };
+            match green::wait(py, link, &sent.call, expiry.map(|(at, _)| at)) {
                 // Completed, but another thread is still taking the reply apart.
                 Ok(()) if !this.settle(py) => py.detach(std::thread::yield_now),
                 Ok(()) => {}
                 Err(WaitError::Interrupted) => return Err(take_interrupt()),
                 Err(WaitError::TimedOut) => {
-                    link.abandon(&this.call);
+                    link.abandon(&sent.call);
                     let limit = expiry.map(|(_, limit)| limit).unwrap_or_default();
-                    return Err(timed_out(py, &this.what, limit));
+                    return Err(timed_out(py, &sent.what, limit));
                 }
             }
         }
@@ -178,10 +233,18 @@ impl AsyncResult {
     /// Calls `func` with this result as soon as it is there, or at once if it is.
     fn add_callback(slf: &Bound<'_, Self>, func: Py<PyAny>) -> PyResult<()> {
         slf.get().state().callbacks.push(func);
-        if slf.get().call.is_completed() && slf.get().settle(slf.py()) {
+        if slf.get().settle(slf.py()) {
             Self::run_callbacks(slf);
         }
         Ok(())
+    }
+
+    /// Completes a result that no request of this connection completes: what a connection does with the callback of a
+    /// request.
+    fn __call__(slf: &Bound<'_, Self>, is_exc: bool, obj: Bound<'_, PyAny>) {
+        let outcome = if is_exc { Err(PyErr::from_value(obj)) } else { Ok(obj.unbind()) };
+        slf.get().state().outcome.get_or_insert(outcome);
+        Self::run_callbacks(slf);
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {
@@ -209,11 +272,13 @@ struct Slot {
 }
 
 impl Slot {
-    fn fill(slot: &Mutex<Self>, result: &Bound<'_, AsyncResult>) {
+    /// True if the call is completed already.
+    fn fill(slot: &Mutex<Self>, result: &Bound<'_, AsyncResult>) -> bool {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if !slot.completed {
             slot.result = Some(result.clone().unbind());
         }
+        slot.completed
     }
 
     fn complete(slot: &Mutex<Self>, py: Python<'_>) {
@@ -223,9 +288,12 @@ impl Slot {
             slot.result.take()
         };
         let Some(result) = result else { return };
-        let result = result.into_bound(py);
-        if !result.get().state().callbacks.is_empty() && result.get().settle(py) {
-            AsyncResult::run_callbacks(&result);
+        Self::run_callbacks(result.bind(py));
+    }
+
+    fn run_callbacks(result: &Bound<'_, AsyncResult>) {
+        if !result.get().state().callbacks.is_empty() && result.get().settle(result.py()) {
+            AsyncResult::run_callbacks(result);
         }
     }
 }

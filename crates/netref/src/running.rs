@@ -4,6 +4,7 @@
 //! for the length of the poll. Either way, code that makes a call finds the request it is part of.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use netref_core::message::Seq;
 
@@ -48,6 +49,15 @@ pub(crate) fn request_of(connection: usize) -> Option<Seq> {
 #[cfg(feature = "tokio")]
 pub(crate) fn all() -> Vec<(usize, Seq)> {
     RUNNING.with_borrow(Vec::clone)
+}
+
+/// A number that no other thread of this process has, for peers that are told which thread a message is from.
+pub(crate) fn thread_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static NUMBER: u64 = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+    NUMBER.with(|number| *number)
 }
 
 /// How many requests the calling thread is executing, one inside the other.

@@ -6,7 +6,8 @@ import logging
 import os
 
 from netref import _netref
-from netref.core import consts, vinegar
+from netref.core import brine, consts, vinegar
+from netref.core.steps import ExtendedStream, Extension, Steps, replaced_steps
 from netref.core.transport import transport_of
 from netref.lib import Timeout
 
@@ -79,7 +80,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_netref.prepare_fork)
 
 
-class Connection(_netref.Connection):
+class Connection(Steps, _netref.Connection):
     """A connection to a peer, in both directions: this side uses the peer's objects, and serves its own.
 
     :param root: the service that the peer gets
@@ -92,6 +93,7 @@ class Connection(_netref.Connection):
         self._last_traceback = None
         # For programs that wait in greenlets: set when the connection ends.
         self._ended = None
+        self._extension = None
         settings = dict(DEFAULT_CONFIG)
         settings.update(config)
         if settings["connid"] is None:
@@ -105,12 +107,18 @@ class Connection(_netref.Connection):
         over, compress = transport_of(channel)
         if over[0] == "green":
             self._ended = over[-1].event()
+        if brine.is_extended():
+            self._extension = Extension()
+            over, compress = ("stream", ExtendedStream(channel, self._extension, self._bind_threads)), False
         self._local_root = root
         try:
-            self._start(over, settings, initiator, compress)
+            self._start(over, settings, initiator, compress, not self._serves_itself())
         except BaseException:
             self._local_root = None
             raise
+        replaced = replaced_steps(type(self))
+        if replaced or self._extension:
+            self._leave_native_path(replaced != {"sync_request"})
 
     def __del__(self):
         if self._process != os.getpid():
@@ -209,7 +217,9 @@ class Connection(_netref.Connection):
     def serve_all(self):
         """Serves the peer until the connection ends."""
         try:
-            if self._ended is None:
+            if self._serves_itself():
+                self._serve_by_one()
+            elif self._ended is None:
                 self._serve_all()
             else:
                 self._ended.wait()
@@ -219,6 +229,21 @@ class Connection(_netref.Connection):
     def serve_threaded(self, thread_count=10):
         """Serves the peer until the connection ends. As many requests as need be run at a time; ``thread_count`` is no limit."""
         self.serve_all()
+
+    def _serves_itself(self):
+        """Whether messages are worked on by a method of the program's own, and so where and when that is called."""
+        return type(self).serve is not _SERVE
+
+    def _serve_by_one(self):
+        try:
+            while not self.closed:
+                self.serve(None)
+        except EOFError:
+            pass
+
+    def _cleanup(self, _anyway=True):
+        """Ends the connection without a word to the peer."""
+        self._close(0)
 
     def _rest(self, timeout):
         """Lets other greenlets run, among them those of the peer's requests, until the time is over."""
@@ -259,6 +284,10 @@ class Connection(_netref.Connection):
             except Exception:
                 logger = self._config["logger"] or logging.getLogger("rpyc")
                 logger.exception("on_disconnect of %s failed", type(root).__qualname__)
+
+
+#: As it was before any program replaced it.
+_SERVE = Connection.serve
 
 
 def _seconds(timeout):

@@ -7,6 +7,7 @@ from typing_extensions import Self
 from netref import _netref
 from netref.core.channel import Channel
 from netref.core.service import Service
+from netref.core.steps import Steps
 from netref.lib import Timeout
 
 class ForkedConnectionError(EOFError): ...
@@ -15,7 +16,7 @@ class PingError(Exception): ...
 UNBOUND_THREAD_ID: int
 DEFAULT_CONFIG: dict[str, Any]
 
-class Connection(_netref.Connection):
+class Connection(Steps, _netref.Connection):
     # In classic mode a connection has these as well; see netref.core.service.MasterService.
     modules: Any
     builtins: Any

@@ -87,7 +87,7 @@ class ChannelStream(Stream):
 
     def read(self, count):
         while len(self._incoming) < count:
-            payload = self._channel.recv()
+            payload = self._received(self._channel.recv())
             self._incoming += Channel.FRAME_HEADER.pack(len(payload), 0) + payload + Channel.FLUSHER
         data, self._incoming = self._incoming[:count], self._incoming[count:]
         return data
@@ -102,7 +102,13 @@ class ChannelStream(Stream):
                 return
             payload = bytes(self._outgoing[header.size : end])
             del self._outgoing[: end + len(Channel.FLUSHER)]
-            self._channel.send(payload)
+            self._channel.send(self._to_send(payload))
+
+    def _received(self, payload):
+        return payload
+
+    def _to_send(self, payload):
+        return payload
 
 
 def _method(cls, name):

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 
+from netref.core import python_brine
 from netref.core.service import VoidService
 from netref.core.stream import SocketStream
 from netref.utils import classic, factory
@@ -133,6 +134,7 @@ class DeployedServer:
         self._tmpdir_ctx = self.remote_machine.tempdir()
         directory = self._tmpdir_ctx.__enter__()
         plumbum.path.utils.copy(plumbum.local.path(_AGENT), directory / "rpyc")
+        plumbum.path.utils.copy(plumbum.local.path(python_brine.__file__), directory / "rpyc" / "core" / "brine.py")
         script = directory / "deployed-rpyc.py"
         script.write(server_script)
         return script

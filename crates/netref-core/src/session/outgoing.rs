@@ -5,6 +5,7 @@ use crate::brine;
 use crate::frame::Compression;
 use crate::limits::Limits;
 use crate::message::{Draft, Seq};
+use crate::threads::Threads;
 
 /// Whether a request succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub enum ReplyKind {
 pub struct Outgoing {
     pub(super) seq: Seq,
     pub(super) parent: Option<Seq>,
+    pub(super) threads: Option<Threads>,
     pub(super) draft: Draft,
     pub(super) compression: Compression,
 }
@@ -36,6 +38,13 @@ impl Outgoing {
         self.draft.boxer(limits)
     }
 
+    /// Says which thread the message is from, for a peer that [is told](super::Session::binds_threads).
+    pub fn from_thread(&mut self, thread: u64) {
+        if let Some(threads) = &mut self.threads {
+            threads.from = thread;
+        }
+    }
+
     /// Finishes the message, compressing it if that pays.
     ///
     /// # Errors
@@ -43,6 +52,9 @@ impl Outgoing {
     pub fn seal(mut self) -> Result<Sealed, Unsendable> {
         if let Some(parent) = self.parent {
             self.draft.parent(parent);
+        }
+        if let Some(threads) = self.threads.take() {
+            self.draft.bind(threads);
         }
         match self.draft.check_size() {
             Ok(()) => Ok(Sealed { seq: self.seq, bytes: self.draft.seal(self.compression) }),

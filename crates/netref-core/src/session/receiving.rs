@@ -7,15 +7,17 @@ use crate::extension::{HELLO, Hello};
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
 use crate::refs::ReleaseError;
 use crate::request::handlers;
+use crate::threads::Threads;
 
 impl<O: Clone, T> Session<O, T> {
     pub(super) fn accept_request(
         &mut self,
         head: Head,
         payload: Vec<u8>,
+        threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
         match self.scan_request(&head, &payload) {
-            Ok(request) => self.dispatch(&head, payload, request),
+            Ok(request) => self.dispatch(&head, payload, request, threads),
             Err(ScanError::Malformed(error)) => {
                 self.count_error(&error)?;
                 self.refuse(head.seq, class_of(&error), &error.to_string());
@@ -33,6 +35,7 @@ impl<O: Clone, T> Session<O, T> {
         head: &Head,
         payload: Vec<u8>,
         request: Scanned<O>,
+        threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
         let Scanned { handler, body, parent, claims } = request;
         match handler {
@@ -58,6 +61,7 @@ impl<O: Clone, T> Session<O, T> {
                     seq,
                     handler,
                     parent,
+                    thread: threads.map(|threads| threads.to),
                     payload,
                     body,
                     claims,
@@ -142,11 +146,14 @@ impl<O: Clone, T> Session<O, T> {
         reader.finish()?;
         let Head { kind, seq, body } = head;
         let limits = self.limits.clone();
-        Ok(Inbound { kind, seq, handler: 0, parent: None, payload, body, claims, limits })
+        Ok(Inbound { kind, seq, handler: 0, parent: None, thread: None, payload, body, claims, limits })
     }
 
     fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
         let is_quiet = self.features.quiet_del && seq == QUIET_SEQ;
+        if is_quiet {
+            self.answered(seq);
+        }
         let mut reader = brine::Reader::new(payload, &self.limits);
         reader.seek(body);
         let outcome = match boxing::read_release(&mut reader) {

@@ -1,6 +1,7 @@
 //! Tests of the protocol core, from single bytes to two peers on a simulated link.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod binding;
 mod brine;
 mod frames;
 mod harness;

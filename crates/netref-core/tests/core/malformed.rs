@@ -96,7 +96,13 @@ fn stocks_fate(dialect: Dialect, line: &str) -> Fate {
 
 fn our_fate(dialect: Dialect, bytes: &[u8]) -> Fate {
     let (limits, features) = (Limits::compat(), Features::NONE);
-    let side = Side::new(Options { limits, dialect: Some(dialect), compression: Compression::Off, features });
+    let side = Side::new(Options {
+        limits,
+        dialect: Some(dialect),
+        compression: Compression::Off,
+        features,
+        ..Options::default()
+    });
     let Ok(payloads) = feed(&mut Deframer::new(), bytes, usize::MAX, &Limits::compat()) else {
         return Fate::Ended;
     };

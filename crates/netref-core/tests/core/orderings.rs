@@ -151,7 +151,10 @@ fn peer(dialect: Option<Dialect>, calls: usize, random: &mut Random) -> Peer {
         1 => Features { chain: random.once_in(2), quiet_del: random.once_in(2) },
         _ => Features::ALL,
     };
-    Peer::new(Options { limits, dialect, compression: Compression::Auto, features }, calls)
+    Peer::new(
+        Options { limits, dialect, compression: Compression::Auto, features, ..Options::default() },
+        calls,
+    )
 }
 
 fn check_clean(peer: &Peer) {

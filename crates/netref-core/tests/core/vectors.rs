@@ -134,6 +134,7 @@ impl Replay {
                 dialect,
                 compression: Compression::Off,
                 features: extension::Features::NONE,
+                ..Options::default()
             })
         };
         Self {

@@ -18,7 +18,13 @@ pub(crate) type TestEvent = Event<Rc<Thing>, Token>;
 /// One end that speaks v6, and this test at the other.
 pub(crate) fn side(limits: Limits) -> Side {
     let features = Features::NONE;
-    Side::new(Options { limits, dialect: Some(Dialect::V6), compression: Compression::Off, features })
+    Side::new(Options {
+        limits,
+        dialect: Some(Dialect::V6),
+        compression: Compression::Off,
+        features,
+        ..Options::default()
+    })
 }
 
 pub(crate) fn int(value: i64) -> Vec<u8> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::failure::Closed;
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
-use crate::threads::{Call, ExchangeError, Host, Link};
+use crate::threads::{Call, ExchangeError, Host, Interrupted, Link};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 
@@ -114,9 +114,9 @@ impl ThreadsPeer {
 impl Host for RustHost {
     type Shared = Shared;
 
-    fn handle(&self, link: &Arc<Link<Self>>, mut message: Inbound<Shared>) {
+    fn handle(&self, link: &Arc<Link<Self>>, mut message: Inbound<Shared>) -> Result<(), Interrupted> {
         // Without an owner nobody on this side holds the connection any more, and it is being closed.
-        let Some(owner) = self.owner.get().and_then(Weak::upgrade) else { return };
+        let Some(owner) = self.owner.get().and_then(Weak::upgrade) else { return Ok(()) };
         let peer = Peer::Threads(ThreadsPeer(owner));
         let world = Values(&peer);
         let request = Request::read(&world, &mut message);
@@ -124,6 +124,7 @@ impl Host for RustHost {
         let (place, outcome) = self.side.perform(&peer, request);
         drop(message);
         answer(&world, &place, outcome, |kind, write| link.reply(seq, kind, |boxer| write(boxer)));
+        Ok(())
     }
 
     fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::Interrupted;
 use crate::failure::CallError;
-use crate::running::nesting;
+use crate::running::{nesting, thread_number};
 
 /// Requests of the peer run on the waiting thread, one inside the other, at most as deep as this; deeper ones go to the
 /// pool. So a peer cannot exhaust a thread's stack.
@@ -51,13 +51,19 @@ struct State<S> {
     completed: bool,
     outcome: Option<Outcome<S>>,
     /// Nearly always one thread, if any.
-    waiters: SmallVec<[Thread; 1]>,
+    waiters: SmallVec<[Waiter; 1]>,
     /// How many requests the thread that waits is executing, one inside the other.
     depth: usize,
     /// The thread that waits is running a request meanwhile.
     is_running: bool,
     inbox: VecDeque<Inbound<S>>,
     callback: Option<Callback>,
+}
+
+struct Waiter {
+    thread: Thread,
+    /// What peers know it by.
+    number: u64,
 }
 
 /// What a waiting thread does next.
@@ -125,7 +131,7 @@ impl<S> Call<S> {
         state.completed = true;
         state.outcome = Some(outcome);
         for waiter in &state.waiters {
-            waiter.unpark();
+            waiter.thread.unpark();
         }
         state.callback.take()
     }
@@ -155,23 +161,23 @@ impl<S> Call<S> {
     }
 
     /// Hands a request to a thread that waits for this call, or gives it back if none does or can.
-    pub(super) fn hand_over(&self, request: Inbound<S>) -> Result<(), Inbound<S>> {
+    pub(super) fn hand_over(&self, request: Inbound<S>) -> Option<Inbound<S>> {
         let mut state = self.lock();
         match state.waiters.first() {
             Some(waiter) if !state.completed && state.depth < MAX_NESTING => {
-                let waiter = waiter.clone();
+                let thread = waiter.thread.clone();
                 state.inbox.push_back(request);
-                waiter.unpark();
-                Ok(())
+                thread.unpark();
+                None
             }
-            _ => Err(request),
+            _ => Some(request),
         }
     }
 
     /// The calling thread waits, or is about to: requests that belong to the call are kept for it.
     pub(super) fn enter(&self) {
         let mut state = self.lock();
-        state.waiters.push(thread::current());
+        state.waiters.push(Waiter { thread: thread::current(), number: thread_number() });
         state.depth = nesting();
     }
 
@@ -179,7 +185,7 @@ impl<S> Call<S> {
     pub(super) fn leave(&self) -> Option<VecDeque<Inbound<S>>> {
         let me = thread::current().id();
         let mut state = self.lock();
-        if let Some(index) = state.waiters.iter().position(|waiter| waiter.id() == me) {
+        if let Some(index) = state.waiters.iter().position(|waiter| waiter.thread.id() == me) {
             state.waiters.swap_remove(index);
         }
         state.waiters.is_empty().then(|| std::mem::take(&mut state.inbox))
@@ -209,9 +215,15 @@ impl<S> Call<S> {
         !is_busy && state.depth < MAX_NESTING && !state.waiters.is_empty()
     }
 
+    /// True if the thread of this number waits, and could run a request.
+    pub(super) fn is_waited_for_by(&self, number: u64) -> bool {
+        let state = self.lock();
+        !state.completed && state.waiters.iter().any(|waiter| waiter.number == number)
+    }
+
     pub(super) fn wake(&self) {
         for waiter in &self.lock().waiters {
-            waiter.unpark();
+            waiter.thread.unpark();
         }
     }
 

@@ -11,7 +11,10 @@ pub trait Host: Send + Sync + Sized + 'static {
 
     /// Carries out a request of the peer and [replies](Link::reply). This is where user code runs: no lock is held, and
     /// the calling thread does not read.
-    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Self::Shared>);
+    ///
+    /// # Errors
+    /// [`Interrupted`] to end what the calling thread waits for; the request is answered all the same.
+    fn handle(&self, link: &Arc<Link<Self>>, request: Inbound<Self::Shared>) -> Result<(), Interrupted>;
 
     /// The connection has ended. Called once, with no lock held.
     fn ended(&self, link: &Arc<Link<Self>>, closed: &Closed);

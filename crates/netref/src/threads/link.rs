@@ -31,14 +31,24 @@ pub struct LinkOptions {
     pub features: Features,
     /// Where requests of the peer run.
     pub dispatch: Dispatch,
+    /// Whether messages say which thread they are from and for; the peer must have chosen the same.
+    pub bind_threads: bool,
     /// Whether the driver reads while nobody waits. If not, the peer is served only by threads that wait or serve.
     pub background: bool,
 }
 
 impl Default for LinkOptions {
     fn default() -> Self {
-        let Options { limits, dialect, compression, features } = Options::default();
-        Self { limits, dialect, compression, features, dispatch: Dispatch::default(), background: true }
+        let Options { limits, dialect, compression, features, bind_threads } = Options::default();
+        Self {
+            limits,
+            dialect,
+            compression,
+            features,
+            dispatch: Dispatch::default(),
+            bind_threads,
+            background: true,
+        }
     }
 }
 
@@ -51,6 +61,8 @@ pub struct Link<H: Host> {
     pub(super) transport: Box<dyn Transport>,
     pub(super) limits: Arc<Limits>,
     pub(super) dispatch: Dispatch,
+    /// Messages say which thread they are from.
+    pub(super) bind_threads: bool,
     background: bool,
     session: Mutex<LinkSession<H>>,
     pub(super) releases: Arc<Releases>,
@@ -74,9 +86,10 @@ impl<H: Host> Link<H> {
     /// Starts a link over a connected transport.
     #[must_use]
     pub fn new(host: H, transport: Box<dyn Transport>, options: LinkOptions) -> Arc<Self> {
-        let LinkOptions { limits, dialect, compression, features, dispatch, background } = options;
+        let LinkOptions { limits, dialect, compression, features, dispatch, bind_threads, background } =
+            options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
-        let session = Session::new(Options { limits, dialect, compression, features });
+        let session = Session::new(Options { limits, dialect, compression, features, bind_threads });
         let limits = session.limits().clone();
         transport.keep_alive(&limits);
         Arc::new_cyclic(|link: &Weak<Self>| Self {
@@ -88,6 +101,7 @@ impl<H: Host> Link<H> {
             )),
             limits,
             dispatch,
+            bind_threads,
             background,
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),

@@ -63,7 +63,7 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Outcome<H::Shared>, ExchangeError<E>> {
-        let call = self.send_call(handler.into(), None, deadline, true, write)?;
+        let call = self.send_call(None, handler.into(), None, deadline, true, write)?;
         let waited = self.wait_entered(&call, deadline);
         self.stop_waiting(&call);
         match (waited, call.take()) {
@@ -89,12 +89,27 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(handler.into(), callback, deadline, false, write)
+        self.send_call(None, handler.into(), callback, deadline, false, write)
+    }
+
+    /// As [`start`](Self::start), under a number that was [taken](netref_core::Session::take_number) for the request.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub fn start_numbered<E>(
+        self: &Arc<Self>,
+        seq: Seq,
+        handler: i64,
+        callback: Option<Callback>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
+        self.send_call(Some(seq), handler.into(), callback, None, false, write)
     }
 
     /// Sends a request. If the calling thread `waits` for its reply, that is known before the peer can call back.
     fn send_call<E>(
         self: &Arc<Self>,
+        seq: Option<Seq>,
         handler: Handler<'_>,
         callback: Option<Callback>,
         deadline: Option<Instant>,
@@ -104,12 +119,17 @@ impl<H: Host> Link<H> {
         if let Some(closed) = self.closed().or_else(|| self.forked()) {
             return Err(StartError::Closed(closed));
         }
-        let message = self.session().start_request(handler, running::request_of(self.address()));
-        let number = match handler {
+        let parent = running::request_of(self.address());
+        let mut message = match seq {
+            Some(seq) => self.session().start_numbered(seq, handler, parent),
+            None => self.session().start_request(handler, parent),
+        };
+        self.sign(&mut message);
+        let handler = match handler {
             Handler::Number(number) => number,
             Handler::Name(_) => NO_NUMBER,
         };
-        let call = Arc::new(Call::new(message.seq(), number, callback));
+        let call = Arc::new(Call::new(message.seq(), handler, callback));
         let frame = self.write_message(message, write)?;
         if waits {
             call.enter();
@@ -140,11 +160,19 @@ impl<H: Host> Link<H> {
         kind: ReplyKind,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<(), StartError<E>> {
-        let message = self.session().start_reply(seq, kind);
+        let mut message = self.session().start_reply(seq, kind);
+        self.sign(&mut message);
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
         self.unsettled.store(true, Ordering::Release);
         self.transmit(None).map_err(|Interrupted| StartError::Interrupted)
+    }
+
+    /// Says which thread a message is from, if the peer wants to know.
+    fn sign(&self, message: &mut Outgoing) {
+        if self.bind_threads {
+            message.from_thread(running::thread_number());
+        }
     }
 
     /// Writes and seals one message, all or nothing.

@@ -107,7 +107,7 @@ impl<H: Host> Link<H> {
             match server.next_step() {
                 Step::Completed => return Ok(false),
                 Step::Run(request) => {
-                    self.run(request);
+                    self.run(request)?;
                     return Ok(true);
                 }
                 Step::Wait => {}
@@ -137,7 +137,7 @@ impl<H: Host> Link<H> {
             match call.next_step() {
                 Step::Completed => return Ok(()),
                 Step::Run(request) => {
-                    self.run(request);
+                    self.run(request)?;
                     continue;
                 }
                 Step::Wait => {}
@@ -186,7 +186,7 @@ impl<H: Host> Link<H> {
                 if let Goal::Call(call) = goal {
                     call.begin_running();
                 }
-                self.run(request);
+                self.run(request)?;
             }
             Pause::CallBack(callback) => callback(),
             Pause::Drop(garbage) => drop(garbage),
@@ -334,10 +334,7 @@ impl<H: Host> Link<H> {
     ) -> Option<Pause<H::Shared>> {
         let request = match self.owner(goal, &request) {
             Owner::ThisThread => return Some(Pause::Run(request)),
-            Owner::Waiter(call) => match call.hand_over(request) {
-                Ok(()) => return None,
-                Err(request) => request,
-            },
+            Owner::Waiter(call) => call.hand_over(request)?,
             Owner::Pool => request,
         };
         self.run_on_pool(request);
@@ -348,15 +345,24 @@ impl<H: Host> Link<H> {
         if self.dispatch == Dispatch::Pool {
             return Owner::Pool;
         }
-        if let (Goal::Call(mine), None) = (goal, request.parent())
+        let is_addressed = request.parent().is_some() || request.thread().is_some_and(|number| number != 0);
+        if let Goal::Call(mine) = goal
             && mine.is_serving()
+            && !is_addressed
         {
             return Owner::ThisThread;
         }
-        let (caller, chained) = {
+        let (caller, is_told) = {
             let session = self.session();
-            let caller = request.parent().and_then(|seq| session.token(seq).cloned());
-            (caller, session.features().chain)
+            let caller = match request.thread() {
+                // The innermost call of a thread is its newest.
+                Some(number) if number != 0 => {
+                    let calls: Vec<_> = session.tokens().cloned().collect();
+                    calls.into_iter().rev().find(|call| call.is_waited_for_by(number))
+                }
+                _ => request.parent().and_then(|seq| session.token(seq).cloned()),
+            };
+            (caller, session.features().chain || request.thread().is_some())
         };
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {
@@ -368,10 +374,10 @@ impl<H: Host> Link<H> {
             (_, Some(call)) => Owner::Waiter(call),
             (Goal::One, None) => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
-            (Goal::Call(mine), None) if !chained && !mine.is_completed() && has_room => Owner::ThisThread,
+            (Goal::Call(mine), None) if !is_told && !mine.is_completed() && has_room => Owner::ThisThread,
             (_, None) => {
                 let follower = self.turn.serving_follower();
-                match follower.or_else(|| if chained { None } else { self.idle_call() }) {
+                match follower.or_else(|| if is_told { None } else { self.idle_call() }) {
                     Some(call) => Owner::Waiter(call),
                     None if matches!(goal, Goal::Background) => Owner::ThisThread,
                     None => Owner::Pool,
@@ -386,13 +392,16 @@ impl<H: Host> Link<H> {
         calls.into_iter().find(|call| call.is_idle())
     }
 
-    fn run(self: &Arc<Self>, request: Inbound<H::Shared>) {
+    fn run(self: &Arc<Self>, request: Inbound<H::Shared>) -> Result<(), Interrupted> {
         let _running = RunningRequest::enter(self.address(), request.seq());
-        self.host.handle(self, request);
+        self.host.handle(self, request)
     }
 
     fn run_on_pool(self: &Arc<Self>, request: Inbound<H::Shared>) {
-        self.spawn(|link| link.run(request));
+        self.spawn(|link| {
+            // There is nobody on a driver thread to interrupt.
+            let _ = link.run(request);
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use netref_core::message::Inbound;
 use netref_core::request::handlers;
 
 use super::watch::Watched;
-use super::{Call, Closed, Host, Interest, Link, LinkOptions, Transport};
+use super::{Call, Closed, Host, Interest, Interrupted, Link, LinkOptions, Transport};
 
 /// A host that no request ever reaches.
 struct Idle;
@@ -17,7 +17,9 @@ struct Idle;
 impl Host for Idle {
     type Shared = ();
 
-    fn handle(&self, _: &Arc<Link<Self>>, _: Inbound<()>) {}
+    fn handle(&self, _: &Arc<Link<Self>>, _: Inbound<()>) -> Result<(), Interrupted> {
+        Ok(())
+    }
 
     fn ended(&self, _: &Arc<Link<Self>>, _: &Closed) {}
 }

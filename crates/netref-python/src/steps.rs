@@ -1,0 +1,254 @@
+//! The steps that a message goes through, one by one, for the Python methods of connections whose programs have replaced
+//! some of them (`netref.core.steps`).
+//!
+//! Such a connection's messages are made and opened by those methods, from boxes as they are on the wire. Frames, numbers,
+//! the tables of references, DEL, CLOSE and plain PINGs stay the session's business.
+
+use std::sync::{Arc, OnceLock};
+
+use netref::threads::{Call, Callback, Link};
+use netref_core::boxing::Boxer;
+use netref_core::message::{Inbound, Seq};
+use netref_core::policy::Access;
+use netref_core::refs::IdPack;
+use netref_core::request::{Request, handlers};
+use netref_core::session::ReplyKind;
+use netref_core::world::{Reference, World};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::connection::{Connection, describe};
+use crate::errors::{WorldError, from_bad_request, from_start};
+use crate::exit;
+use crate::host::PyHost;
+use crate::proxy::{self, BaseNetref};
+use crate::requests::{self, Policy};
+use crate::result::AsyncResult;
+use crate::world::{Objects, Shared};
+
+/// Has `_dispatch_request` carry out a request and answer it.
+///
+/// # Errors
+/// What it raises that is to end this thread's serving too.
+pub(crate) fn handle(
+    connection: &Bound<'_, Connection>,
+    link: &Arc<Link<PyHost>>,
+    message: Inbound<Shared>,
+) -> PyResult<()> {
+    let (seq, handler) = (message.seq(), message.handler());
+    let dispatch = intern!(connection.py(), "_dispatch_request");
+    let outcome = message
+        .into_box(&Objects::of(connection, link))
+        .map_err(PyErr::from)
+        .and_then(|(arguments, _kept)| connection.call_method1(dispatch, (seq, (handler, arguments))));
+    let Err(error) = outcome else { return Ok(()) };
+    // If it has answered before it failed, the peer takes no notice of a second answer.
+    requests::answer_exception(connection, link, seq, &error);
+    if requests::ends_serving(connection, &error)? { Err(error) } else { Ok(()) }
+}
+
+/// The result in a reply, as `_unbox` makes it.
+pub(crate) fn result<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    message: Inbound<Shared>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (boxed, _kept) = message.into_box(&Objects::of(connection, link))?;
+    connection.call_method1(intern!(connection.py(), "_unbox"), (boxed,))
+}
+
+/// A number for a request.
+#[pyfunction]
+pub(crate) fn take_number(connection: &Bound<'_, Connection>) -> PyResult<Seq> {
+    Ok(connection.get().link()?.session().take_number())
+}
+
+/// Sends a message: `(handler, box of its arguments)` for a request, a result's box, or an exception as plain data.
+///
+/// The reply to a request goes to what the connection's `_request_callbacks` has under its number.
+#[pyfunction]
+pub(crate) fn send<'py>(
+    connection: &Bound<'py, Connection>,
+    msg: u8,
+    seq: Seq,
+    args: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let link = connection.get().link()?;
+    let kind = match msg {
+        1 => return send_request(connection, link, seq, args),
+        2 => ReplyKind::Result,
+        3 => ReplyKind::Exception,
+        _ => return Err(PyValueError::new_err(format!("a message is of kind 1, 2 or 3, not {msg}"))),
+    };
+    link.reply(seq, kind, |boxer| write(connection, link, boxer, args)).map_err(from_start)
+}
+
+fn send_request<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    seq: Seq,
+    args: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let (handler, arguments): (i64, Bound<'py, PyAny>) = args.extract()?;
+    let start = |callback: Callback| {
+        link.start_numbered(seq, handler, Some(callback), |boxer| write(connection, link, boxer, &arguments))
+            .map_err(from_start)
+    };
+    let callbacks: Bound<'py, PyDict> =
+        connection.getattr(intern!(py, "_request_callbacks"))?.cast_into().map_err(PyErr::from)?;
+    match callbacks.get_item(seq)?.map(Bound::cast_into::<AsyncResult>) {
+        Some(Ok(result)) => {
+            callbacks.del_item(seq)?;
+            AsyncResult::start_as(&result, describe(handler, &[]), start)
+        }
+        _ => start_with_callback(connection, seq, start),
+    }
+}
+
+/// Sends a request whose reply goes to `_seq_request_callback`.
+fn start_with_callback(
+    connection: &Bound<'_, Connection>,
+    seq: Seq,
+    start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
+) -> PyResult<()> {
+    let slot: Arc<OnceLock<Arc<Call<Shared>>>> = Arc::default();
+    let deliver = {
+        let (slot, connection) = (slot.clone(), connection.clone().unbind());
+        Arc::new(move || {
+            let _ = exit::attach(|py| {
+                let Some(outcome) = slot.get().and_then(|call| call.take()) else { return };
+                let connection = connection.bind(py);
+                let args = match Connection::finish(connection, outcome) {
+                    Ok(value) => (2, seq, false, value),
+                    Err(error) => (3, seq, true, error.into_value(py).into_bound(py).into_any()),
+                };
+                if let Err(error) = connection.call_method1(intern!(py, "_seq_request_callback"), args) {
+                    error.write_unraisable(py, Some(connection.as_any()));
+                }
+            });
+        })
+    };
+    let call = start(Box::new({
+        let deliver = deliver.clone();
+        move || deliver()
+    }))?;
+    let _ = slot.set(call.clone());
+    // The reply may have come before there was a call to take it from.
+    if call.is_completed() {
+        deliver();
+    }
+    Ok(())
+}
+
+fn write<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    boxer: &mut Boxer<'_>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), WorldError> {
+    let is_plain = Objects::of(connection, link).write(value, &mut boxer.out)?;
+    if is_plain { Ok(()) } else { Err(WorldError::not_plain(value)) }
+}
+
+/// Names an object to the peer by a pair (label, id pack). If it is one of ours, that lends it once more.
+#[pyfunction]
+pub(crate) fn refer<'py>(
+    connection: &Bound<'py, Connection>,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<(i64, Bound<'py, PyTuple>)> {
+    let link = connection.get().link()?;
+    let (label, pack) = match Objects::of(connection, link).refer(object)? {
+        Reference::Theirs(pack) => (3, pack),
+        Reference::Lent(pack) => (4, pack),
+    };
+    Ok((label, proxy::pack_tuple(connection.py(), &pack)?))
+}
+
+/// The object of ours that the peer names by an id pack.
+///
+/// :raises KeyError: if it is not lent to the peer
+#[pyfunction]
+pub(crate) fn lent<'py>(
+    connection: &Bound<'py, Connection>,
+    id_pack: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let link = connection.get().link()?;
+    let pack = read_pack(id_pack)?;
+    let found = link.session().exports().get(pack.as_ref()).cloned();
+    let Shared(object) = found
+        .ok_or_else(|| PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)))?;
+    Ok(object.into_bound(connection.py()))
+}
+
+/// The live proxy that the native part has of the peer's object named, received once more; or None.
+#[pyfunction]
+pub(crate) fn received<'py>(
+    connection: &Bound<'py, Connection>,
+    id_pack: &Bound<'py, PyTuple>,
+) -> PyResult<Option<Bound<'py, BaseNetref>>> {
+    let link = connection.get().link()?;
+    let proxy = link.host().live_proxy(connection.py(), read_pack(id_pack)?.as_ref());
+    if let Some(proxy) = &proxy {
+        proxy.get().received_again();
+    }
+    Ok(proxy)
+}
+
+/// Makes a proxy of the peer's object named. A class not met before costs one round trip.
+#[pyfunction]
+pub(crate) fn make_proxy<'py>(
+    connection: &Bound<'py, Connection>,
+    id_pack: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, BaseNetref>> {
+    let link = connection.get().link()?;
+    let pack = read_pack(id_pack)?;
+    let class = link.host().class(connection, &pack)?;
+    proxy::create(&class, connection, link, &pack)
+}
+
+fn read_pack(id_pack: &Bound<'_, PyTuple>) -> PyResult<IdPack> {
+    let (name, class, instance): (String, i64, i64) = id_pack.extract()?;
+    Ok(IdPack { name: name.into(), class, instance })
+}
+
+/// Does what a request asks for.
+#[pyfunction]
+#[pyo3(signature = (connection, handler, *args))]
+pub(crate) fn perform<'py>(
+    connection: &Bound<'py, Connection>,
+    handler: i64,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let link = connection.get().link()?;
+    if handler == handlers::INSPECT {
+        let (id_pack,): (Bound<'py, PyTuple>,) = args.extract()?;
+        return requests::perform(connection, link, Request::Inspect { pack: read_pack(&id_pack)? });
+    }
+    let world = Objects::of(connection, link);
+    let request =
+        Request::from_arguments(&world, handler, args.iter().collect()).map_err(from_bad_request)?;
+    requests::perform(connection, link, request)
+}
+
+/// The name of the attribute that `name` reaches, by the connection's settings.
+///
+/// :param perm: `"allow_getattr"`, `"allow_setattr"` or `"allow_delattr"`
+/// :raises AttributeError: if it reaches none
+#[pyfunction]
+pub(crate) fn check_attr<'py>(
+    connection: &Bound<'py, Connection>,
+    obj: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    perm: &str,
+) -> PyResult<Bound<'py, PyString>> {
+    let access = match perm {
+        "allow_getattr" => Access::Get,
+        "allow_setattr" => Access::Set,
+        "allow_delattr" => Access::Delete,
+        _ => return Err(PyValueError::new_err(format!("{perm:?} is no permission"))),
+    };
+    Policy { connection }.resolve(access, obj, name)
+}
