@@ -152,7 +152,7 @@ def test_attributes(root):
 
 def test_dir(root):
     plain = root.make("plain")
-    assert {"exposed_double", "exposed_value", "__init__"} <= set(dir(plain))
+    assert {"exposed_double", "exposed_value", "__eq__"} <= set(dir(plain))
     assert "exposed_add" in dir(root)
 
 

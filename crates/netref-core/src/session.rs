@@ -75,6 +75,7 @@ pub struct Session<O, T> {
     queued: usize,
     garbage: Vec<O>,
     counters: Counters,
+    draining: bool,
     ended: bool,
     /// With thread numbers on messages.
     binding: Option<Binding>,
@@ -118,6 +119,10 @@ pub struct Counters {
     pub replies_received: u64,
     /// References of the peer's given back.
     pub references_released: u64,
+    /// Malformed messages received.
+    pub malformed: u64,
+    /// Requests received and refused: too many at a time, or this side was about to end.
+    pub refused: u64,
 }
 
 /// What a received message means for the driver.
@@ -190,6 +195,7 @@ impl<O: Clone, T> Session<O, T> {
             queued: 0,
             garbage: Vec::new(),
             counters: Counters::default(),
+            draining: false,
             ended: false,
             binding: bind_threads.then(Binding::default),
         }
@@ -433,6 +439,11 @@ impl<O: Clone, T> Session<O, T> {
         self.inflight
     }
 
+    /// Refuses the peer's requests from now on, but for those that are part of a call of ours: what is under way can finish.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
     /// What the session has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -561,6 +572,7 @@ impl<O: Clone, T> Session<O, T> {
 
     fn count_error(&mut self, error: &DecodeError) -> Result<(), ProtocolError> {
         self.errors += 1;
+        self.counters.malformed += 1;
         if self.errors > self.limits.protocol_errors {
             return Err(ProtocolError::TooManyErrors { count: self.errors, last: error.clone() });
         }

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     has_own_requests: AtomicBool,
     /// The program has replaced steps that messages go through, so all of them are taken in Python.
     has_own_steps: AtomicBool,
+    /// The setting `strict_policy`, which stays as it was at the start.
+    strict: OnceLock<bool>,
 }
 
 #[pymethods]
@@ -77,6 +79,8 @@ impl Connection {
             link.host().run_under(&over.get_item(2)?);
         }
         let connection = slf.get();
+        let strict = config.get_item(intern!(slf.py(), "strict_policy"))?;
+        let _ = connection.strict.set(strict.map_or(Ok(false), |strict| strict.is_truthy())?);
         let fresh =
             connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
         if fresh { Ok(()) } else { Err(PyRuntimeError::new_err("the connection has been started already")) }
@@ -175,6 +179,20 @@ impl Connection {
         }
     }
 
+    /// Works on one message of the peer, if one has arrived in whole.
+    ///
+    /// :param patience: seconds to wait while another thread reads
+    /// :returns: whether there was one
+    /// :raises EOFError: if the connection has ended or ends
+    fn _serve_ready(&self, patience: f64) -> PyResult<bool> {
+        let link = self.own_link()?;
+        let served = link.serve_ready(deadline(Some(patience))).map_err(|Interrupted| take_interrupt())?;
+        match link.closed() {
+            Some(reason) if !served => Err(closed(&reason)),
+            _ => Ok(served),
+        }
+    }
+
     /// Serves the peer's requests until the connection ends.
     fn _serve_all(&self) -> PyResult<()> {
         self.own_link()?.serve_all().map_err(|Interrupted| take_interrupt())
@@ -194,20 +212,48 @@ impl Connection {
         }
     }
 
+    /// Refuses the peer's new requests from now on, and waits for those under way.
+    ///
+    /// :param patience: seconds to wait at most; None for however long
+    /// :returns: whether all are answered
+    fn _drain(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<bool> {
+        let link = self.own_link()?;
+        Ok(py.detach(|| link.drain(deadline(patience))))
+    }
+
+    /// Seconds until the connection ends if the peer sends nothing more, where nobody reads to notice; None if it does not.
+    fn _due(&self) -> Option<f64> {
+        let at = self.link.get()?.due()?;
+        Some(at.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+
+    /// Ends the connection if that time has come.
+    fn _expire(&self) {
+        if let Some(link) = self.link.get() {
+            link.expire();
+        }
+    }
+
     /// What the connection has done so far: a dictionary of counters.
     ///
     /// `round_trips`: requests sent; `requests_served`: requests of the peer carried out; `objects_lent`: objects of this
-    /// side that the peer holds references to; `references_released`: references of the peer's given back.
+    /// side that the peer holds references to; `references_released`: references of the peer's given back; `malformed`:
+    /// malformed messages of the peer's; `refused`: requests of the peer that a limit refused; `unanswered`: requests of the
+    /// peer under way; `queued_bytes`: bytes that wait to be sent.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (counters, lent) = {
+        let (counters, lent, inflight, queued) = {
             let mut session = self.link()?.session();
-            (session.counters(), session.exports().len())
+            (session.counters(), session.exports().len(), session.inflight(), session.queued())
         };
         let stats = PyDict::new(py);
         stats.set_item("round_trips", counters.requests_sent)?;
         stats.set_item("requests_served", counters.requests_received)?;
         stats.set_item("objects_lent", lent)?;
         stats.set_item("references_released", counters.references_released)?;
+        stats.set_item("malformed", counters.malformed)?;
+        stats.set_item("refused", counters.refused)?;
+        stats.set_item("unanswered", inflight)?;
+        stats.set_item("queued_bytes", queued)?;
         Ok(stats)
     }
 
@@ -251,6 +297,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict.get() == Some(&true)
+    }
+
     pub(crate) fn flag(&self, name: &Bound<'_, PyString>) -> PyResult<bool> {
         self.setting(name)?.map_or(Ok(false), |value| value.is_truthy())
     }
@@ -285,9 +335,19 @@ impl Connection {
 
     /// The methods of the class of the object named `pack`.
     pub(crate) fn inspect<'py>(&self, slf: &Bound<'py, Self>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
         let request = Request::Inspect { pack: pack.clone() };
         let write = |world: &Objects<'_, 'py>, boxer: &mut Boxer<'_>| request.write(world, boxer);
-        self.exchange(slf, handlers::INSPECT, write, || format!("inspect of {}", pack.name))
+        let outcome = self.outcome(slf, handlers::INSPECT, write, || format!("inspect of {}", pack.name))?;
+        let mut message = outcome.map_err(from_call)?;
+        if message.kind() == Kind::Exception {
+            return Self::finish(slf, Ok(message));
+        }
+        // Names and texts: a proxy in it could ask for an inspection in turn, and so on.
+        let methods = message.result(&Objects::plain(py))?;
+        let most = self.link()?.session().limits().max_methods;
+        let is_list = methods.cast_exact::<PyTuple>().is_ok_and(|methods| methods.len() <= most);
+        if is_list { Ok(methods) } else { Err(bad_methods(pack, most)) }
     }
 
     fn exchange<'py>(
@@ -297,6 +357,17 @@ impl Connection {
         write: impl FnOnce(&Objects<'_, 'py>, &mut Boxer<'_>) -> Result<(), WorldError>,
         what: impl FnOnce() -> String,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let outcome = self.outcome(slf, handler, write, what)?;
+        Self::finish(slf, outcome)
+    }
+
+    fn outcome<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        write: impl FnOnce(&Objects<'_, 'py>, &mut Boxer<'_>) -> Result<(), WorldError>,
+        what: impl FnOnce() -> String,
+    ) -> PyResult<Outcome<Shared>> {
         let py = slf.py();
         let link = self.link()?;
         let world = Objects::of(slf, link);
@@ -307,7 +378,7 @@ impl Connection {
             link.exchange(handler, deadline(limit), |boxer| write(&world, boxer))
         };
         match exchanged {
-            Ok(outcome) => Self::finish(slf, outcome),
+            Ok(outcome) => Ok(outcome),
             Err(ExchangeError::Start(error)) => Err(from_start(error)),
             Err(ExchangeError::Wait(WaitError::TimedOut)) => {
                 let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
@@ -373,6 +444,13 @@ impl Connection {
 pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
     let timeout = Duration::try_from_secs_f64(timeout?).ok()?;
     Instant::now().checked_add(timeout)
+}
+
+fn bad_methods(pack: &IdPack, most: usize) -> PyErr {
+    PyValueError::new_err(format!(
+        "the peer's answer about {} is not a tuple of at most {most} methods (limit max_methods)",
+        pack.name
+    ))
 }
 
 /// What a request is, for messages.

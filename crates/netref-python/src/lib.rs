@@ -24,6 +24,7 @@ mod calls;
 mod connection;
 mod errors;
 mod exit;
+mod grants;
 mod green;
 mod host;
 mod limits;
@@ -58,10 +59,17 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(steps::refer, module)?)?;
     module.add_function(wrap_pyfunction!(steps::send, module)?)?;
     module.add_function(wrap_pyfunction!(steps::take_number, module)?)?;
+    module.add_function(wrap_pyfunction!(is_serving, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
+}
+
+/// Whether the calling thread is carrying out a request of some peer.
+#[pyfunction]
+fn is_serving() -> bool {
+    netref::threads::is_serving()
 }
 
 /// To be called right before the process forks.

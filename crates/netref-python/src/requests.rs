@@ -121,22 +121,34 @@ pub(crate) fn perform<'py>(
         Request::GetAttr { object, name } => policy.get(&object, &name),
         Request::SetAttr { object, name, value } => policy.set(&object, &name, value).map(|()| none()),
         Request::DelAttr { object, name } => policy.delete(&object, &name).map(|()| none()),
-        Request::Call { object, args, kwargs } => call(&object, args, &kwargs),
-        Request::CallAttr { object, name, args, kwargs } => call(&policy.get(&object, &name)?, args, &kwargs),
-        Request::Repr { object } => Ok(object.repr()?.into_any()),
-        Request::Str { object } => Ok(object.str()?.into_any()),
-        Request::Cmp { object, other, op } => {
-            // Asked of the type, so that an operator of the object's own cannot lead back here.
-            policy.get(object.get_type().as_any(), &op)?.call1((object, other))
+        Request::Call { object, args, kwargs } => {
+            policy.check_call(&object)?;
+            call(&object, args, &kwargs)
         }
-        Request::Hash { object } => Ok(object.hash()?.into_pyobject(py)?.into_any()),
-        Request::Dir { object } => Ok(object.dir()?.to_tuple().into_any()),
+        Request::CallAttr { object, name, args, kwargs } => call(&policy.get(&object, &name)?, args, &kwargs),
+        Request::Repr { object } => {
+            policy.check_strictly(&object, intern!(py, "__repr__"))?;
+            Ok(object.repr()?.into_any())
+        }
+        Request::Str { object } => {
+            policy.check_strictly(&object, intern!(py, "__str__"))?;
+            Ok(object.str()?.into_any())
+        }
+        Request::Cmp { object, other, op } => policy.compare(&object, &other, &op),
+        Request::Hash { object } => {
+            policy.check_strictly(&object, intern!(py, "__hash__"))?;
+            Ok(object.hash()?.into_pyobject(py)?.into_any())
+        }
+        Request::Dir { object } => {
+            policy.check_strictly(&object, intern!(py, "__dir__"))?;
+            Ok(policy.names(&object)?.into_any())
+        }
         Request::Pickle { object, protocol } => {
             connection.get().require_pickle(connection)?;
             py.import(intern!(py, "pickle"))?.call_method1(intern!(py, "dumps"), (object, protocol))
         }
-        Request::Inspect { pack } => inspect(link, py, &pack),
-        Request::BuffIter { object, count } => next_items(link, &object, count.extract()?),
+        Request::Inspect { pack } => inspect(&policy, link, &pack),
+        Request::BuffIter { object, count } => next_items(link, &policy.iterator(&object)?, count.extract()?),
         Request::OldSlicing { object, attempt, fallback, start, stop, args } => {
             let rest: Bound<'py, PyTuple> = args.cast_into()?;
             let slice = py.get_type::<PySlice>().call1((&start, &stop))?;
@@ -179,28 +191,49 @@ fn call<'py>(
     if pairs.is_some_and(|pairs| pairs.is_empty()) {
         return object.call1(args);
     }
+    if let Some(pairs) = pairs {
+        // Before they are made keys: numbers can be chosen to have the same hash.
+        for pair in pairs.iter_borrowed() {
+            let is_named = pair.cast::<PyTuple>().is_ok_and(|pair| {
+                pair.len() == 2 && pair.get_item(0).is_ok_and(|name| name.is_exact_instance_of::<PyString>())
+            });
+            if !is_named {
+                return Err(PyTypeError::new_err("keywords must be strings, in pairs with their values"));
+            }
+        }
+    }
     let named = PyDict::from_sequence(kwargs)?;
     object.call(args, Some(&named))
 }
 
-fn inspect<'py>(link: &Arc<Link<PyHost>>, py: Python<'py>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
+fn inspect<'py>(
+    policy: &Policy<'_, 'py>,
+    link: &Arc<Link<PyHost>>,
+    pack: &IdPack,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = policy.connection.py();
     let object = link.session().exports().get(pack.as_ref()).cloned();
     let Some(Shared(object)) = object else {
         return Err(PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)));
     };
     let module = py.import(intern!(py, "netref.core.netref"))?;
-    module.call_method1(intern!(py, "_inspect"), (object,))
+    let object = object.into_bound(py);
+    let methods = module.call_method1(intern!(py, "_inspect"), (&object,))?;
+    if object.cast::<BaseNetref>().is_ok() {
+        return Ok(methods);
+    }
+    policy.methods(&object, methods.cast()?, link.session().limits().max_methods)
 }
 
 fn next_items<'py>(
     link: &Arc<Link<PyHost>>,
-    object: &Bound<'py, PyAny>,
+    iterator: &Bound<'py, PyIterator>,
     count: i128,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = object.py();
+    let py = iterator.py();
     let most = link.session().limits().max_buffiter;
     let count = usize::try_from(count).unwrap_or(if count < 0 { 0 } else { most }).min(most);
-    let items = PyIterator::from_object(object)?.take(count).collect::<PyResult<Vec<_>>>()?;
+    let items = iterator.clone().take(count).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, items)?.into_any())
 }
 
@@ -224,7 +257,11 @@ pub(crate) struct Policy<'c, 'py> {
 }
 
 impl<'py> Policy<'_, 'py> {
-    fn get(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn get(
+        &self,
+        object: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = object.py();
         if self.connection.get().has_own_steps() {
             let args = (object, name, (), "_rpyc_getattr", "allow_getattr", builtin(py, "getattr")?);
@@ -356,14 +393,14 @@ fn builtin<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import(intern!(py, "builtins"))?.getattr(name)
 }
 
-fn overrider<'py>(
+pub(crate) fn overrider<'py>(
     object: &Bound<'py, PyAny>,
     name: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     object.get_type().getattr_opt(name)
 }
 
-fn text<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+pub(crate) fn text<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
     if let Ok(name) = name.cast_exact::<PyString>() {
         return Ok(name.clone());
     }

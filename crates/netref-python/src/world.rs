@@ -1,11 +1,13 @@
 //! Python objects to and from brine and boxes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use netref::threads::Link;
 use netref_core::brine::Writer;
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::world::{Reference, World};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -97,6 +99,24 @@ fn name_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let lib = py.import(intern!(py, "netref.lib"))?;
     let pack = lib.call_method1(intern!(py, "get_id_pack"), (object,))?;
     pack.get_item(0)?.extract()
+}
+
+/// Refuses items that a set would have to compare each with each. Python's hashes of numbers are no secret.
+fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyResult<()> {
+    if items.len() <= most {
+        return Ok(());
+    }
+    let mut counts: HashMap<isize, usize> = HashMap::with_capacity(items.len());
+    for item in items {
+        let count = counts.entry(item.hash()?).or_default();
+        *count += 1;
+        if *count > most {
+            return Err(PyValueError::new_err(format!(
+                "more than {most} items of a frozenset have the same hash (limit max_set_collisions)"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What tells objects apart while they live.
@@ -225,6 +245,8 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn frozenset(&self, items: Vec<Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>, WorldError> {
+        let most = self.link.map_or(64, |link| link.limits().max_set_collisions);
+        check_collisions(&items, most)?;
         Ok(PyFrozenSet::new(self.py, items)?.into_any())
     }
 

@@ -123,6 +123,8 @@ impl Connection {
             round_trips: counters.requests_sent,
             requests_served: counters.requests_received,
             objects_lent: self.peer.with_exports(|exports| exports.len()),
+            malformed: counters.malformed,
+            refused: counters.refused,
         }
     }
 
@@ -155,6 +157,10 @@ pub struct Stats {
     pub requests_served: u64,
     /// Objects of this side that the peer holds references to.
     pub objects_lent: usize,
+    /// Malformed messages of the peer's.
+    pub malformed: u64,
+    /// Requests of the peer that a limit refused.
+    pub refused: u64,
 }
 
 /// The wire dialect of a connection.

@@ -50,6 +50,12 @@ pub use pipes::PipeTransport;
 pub use sending::ExchangeError;
 pub use transport::{Interest, SocketTransport, Transport};
 
+/// Whether the calling thread is carrying out a request of some peer.
+#[must_use]
+pub fn is_serving() -> bool {
+    crate::running::nesting() > 0
+}
+
 /// To be called right before the process forks, by a program that may be making its first connection at that moment.
 pub fn prepare_fork() {
     watch::prepare_fork();

@@ -4,6 +4,7 @@ import atexit
 import itertools
 import logging
 import os
+import time
 
 from netref import _netref
 from netref.core import brine, consts, vinegar
@@ -58,6 +59,7 @@ DEFAULT_CONFIG = {
     "dispatch": "chain",
     "close_timeout": 1,
     "serve": "background",
+    "strict_policy": False,
 }
 """The configuration that every connection starts from; a live dictionary, which programs may change.
 
@@ -66,12 +68,18 @@ DEFAULT_CONFIG = {
 all of them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
 ``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other keys here are RPyC's.
 
+``strict_policy`` has the attribute policy decide about ``repr``, ``str``, ``hash``, ``dir`` and calls of objects too, which
+are open otherwise: by their special names, and for what is no function or method also ``__call__``.
+
 What a peer can make this side do is bounded, and every bound is a key of its own; docs/limits.md has the list, and
 :func:`netref.limits` what is in force. None is no limit. ``limits`` is a profile to start from: ``"compat"``, which breaks no
 program of RPyC's and is the default, ``"default"``, or ``"strict"`` for a server that strangers can reach.
 
 Keys of no meaning are ignored.
 """
+
+#: Settings that go with a profile of limits.
+_PROFILES = {"strict": {"sync_request_timeout": 10, "close_timeout": 0}}
 
 _connection_ids = itertools.count(1)
 
@@ -91,10 +99,13 @@ class Connection(Steps, _netref.Connection):
     def __init__(self, root, channel, config={}):
         self._local_root = None
         self._last_traceback = None
+        self._began = time.monotonic()
+        self._end_reason = None
         # For programs that wait in greenlets: set when the connection ends.
         self._ended = None
         self._extension = None
         settings = dict(DEFAULT_CONFIG)
+        settings.update(_PROFILES.get(config.get("limits"), {}))
         settings.update(config)
         if settings["connid"] is None:
             settings["connid"] = f"conn{next(_connection_ids)}"
@@ -264,8 +275,9 @@ class Connection(Steps, _netref.Connection):
         )
 
     def _unbox_exc(self, raw):
+        limits = _netref.limits(self._config)
         return vinegar.load(
-            raw,
+            vinegar.bounded(raw, limits["max_traceback"], limits["max_exception_attributes"]),
             import_custom_exceptions=self._config["import_custom_exceptions"],
             instantiate_custom_exceptions=self._config["instantiate_custom_exceptions"],
             instantiate_oldstyle_exceptions=self._config["instantiate_oldstyle_exceptions"],
@@ -274,6 +286,7 @@ class Connection(Steps, _netref.Connection):
     def _on_ended(self, reason):
         """Called when the connection has ended for whatever reason, with no lock held. Tells the service, once."""
         self._last_traceback = None
+        self._end_reason = reason
         root, self._local_root, self._remote_root = self._local_root, None, None
         if self._ended is not None:
             self._ended.set()

@@ -18,6 +18,11 @@ REMOTE_LINE_START = "\n\n========= Remote Traceback "
 REMOTE_LINE_END = " =========\n"
 REMOTE_LINE = REMOTE_LINE_START + "({})" + REMOTE_LINE_END
 
+#: Classes made for remote exceptions that are kept; past that, the oldest is forgotten. A peer can make up any number of names.
+_MOST_CLASSES = 256
+#: Longest name of such a class.
+_LONGEST_NAME = 200
+
 _NOT_SENT = frozenset(["args", "with_traceback", "add_note"])
 
 
@@ -75,11 +80,11 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
     :param instantiate_oldstyle_exceptions: has no meaning in Python 3
     :returns: an exception of the same class, or of a :class:`GenericException` class with its name
     """
-    if val == consts.EXC_STOP_ITERATION:
+    if type(val) is int and val == consts.EXC_STOP_ITERATION:
         return StopIteration()
     if isinstance(val, str):
         return GenericException(val)
-    (module_name, class_name), args, attributes, text = val
+    module_name, class_name, args, attributes, text = _parts(val)
     found = _find_class(module_name, class_name, import_custom_exceptions, instantiate_custom_exceptions)
     generic = _generic_class(module_name, class_name)
     try:
@@ -91,13 +96,40 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
     for name, value in attributes:
         try:
             setattr(exc, name, value)
-        except (AttributeError, TypeError, ValueError):
+        except Exception:
             pass  # a read-only or checked attribute of the class
     theirs = getattr(exc, "_remote_version", None)
     if isinstance(theirs, str) and theirs[:1].isdigit() and theirs.split(".")[0] != str(version.version[0]):
         text += f"\nWARNING: Remote is on RPyC {theirs} and local is on RPyC {version.__version__}.\n\n"
     exc._remote_tb = text
     return exc
+
+
+def bounded(val, max_text, max_attributes):
+    """A dumped exception with no more of its traceback and attributes than that, so that keeping it takes no more memory."""
+    if type(val) is tuple and len(val) == 4:
+        who, args, attributes, text = val
+        if max_text is not None and type(text) is str and len(text) > max_text:
+            val = who, args, attributes, text[:max_text] + "\n[...]\n"
+        if max_attributes is not None and type(attributes) is tuple:
+            val = (*val[:2], attributes[:max_attributes], val[3])
+    return val
+
+
+def _parts(val):
+    """What a dumped exception consists of.
+
+    :raises ValueError: if it is none
+    """
+    try:
+        (module_name, class_name), args, attributes, text = val
+        attributes = tuple((name, value) for name, value in attributes)
+        kinds = [type(part) for part in (module_name, class_name, args, text)]
+    except (TypeError, ValueError):
+        kinds = []
+    if kinds != [str, str, tuple, str]:
+        raise ValueError("the peer reports an exception in a form that is none")
+    return module_name, class_name, args, attributes, text
 
 
 def _find_class(module_name, class_name, may_import, may_instantiate):
@@ -134,11 +166,11 @@ _exception_classes_cache = {}
 
 
 def _generic_class(module_name, class_name):
-    name = f"{module_name}.{class_name}"
+    name = f"{module_name}.{class_name}"[:_LONGEST_NAME].replace("\0", "?")
     cls = _generic_exceptions_cache.get(name)
     if cls is None:
-        namespace = {"__module__": f"{__name__}/{module_name}"}
-        cls = _generic_exceptions_cache[name] = type(name, (GenericException,), namespace)
+        namespace = {"__module__": f"{__name__}/{module_name}"[:_LONGEST_NAME]}
+        cls = _keep(_generic_exceptions_cache, name, type(name, (GenericException,), namespace))
     return cls
 
 
@@ -154,8 +186,15 @@ def _get_exception_class(cls):
     if derived is None:
         namespace = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__str__": _text_with_traceback(cls)}
         namespace["__repr__"] = namespace["__str__"]
-        derived = _exception_classes_cache[cls] = type(cls.__name__, (cls,), namespace)
+        derived = _keep(_exception_classes_cache, cls, type(cls.__name__, (cls,), namespace))
     return derived
+
+
+def _keep(cache, key, cls):
+    """Puts a class into a cache, which forgets the oldest one if it has too many."""
+    if len(cache) >= _MOST_CLASSES:
+        cache.pop(next(iter(cache), None), None)
+    return cache.setdefault(key, cls)
 
 
 def _text_with_traceback(cls):

@@ -8,7 +8,6 @@ import threading
 import time
 
 from netref.lib import spawn
-from netref.utils.authenticators import AuthenticationError
 from netref.utils.server_base import Server
 
 #: Seconds that a worker waits for its turn to read where another thread, which waits for the client, is reading already.
@@ -38,6 +37,8 @@ class ThreadPoolServer(Server):
         self.workers = []
         self.polling_thread = None
         self._ready = queue.SimpleQueue()
+        # When clients that are watched have to send something more.
+        self._deadlines = {}
         self._idle = collections.deque()
         self._waker, self._wakened = socket.socketpair()
 
@@ -48,11 +49,9 @@ class ThreadPoolServer(Server):
         self.workers = [spawn(self._serve_clients) for _ in range(self.nbthreads)]
         self.polling_thread = spawn(self._poll_inactive_clients)
 
-    def close(self):
-        """Stops accepting, closes the connections of all clients, and ends the workers as soon as they have nothing to do."""
-        if self._closed:
-            return
-        super().close()
+    def _close_clients(self):
+        """Closes the connections of all clients, and ends the workers as soon as they have nothing to do."""
+        super()._close_clients()
         for fd in list(self.fd_to_conn):
             self._drop_connection(fd)
         for _ in self.workers:
@@ -71,10 +70,8 @@ class ThreadPoolServer(Server):
     def _let_in(self, sock):
         try:
             sock, conn = self._authenticate_and_build_connection(sock)
-        except AuthenticationError as error:
-            self.logger.info("a client failed to authenticate, rejecting connection: %s", error)
-        except Exception:
-            self.logger.exception("failed to serve client, caught exception")
+        except Exception as error:
+            self._log_failure(sock, error)
         else:
             fd = conn.fileno()
             self.fd_to_conn[fd] = conn
@@ -88,10 +85,8 @@ class ThreadPoolServer(Server):
 
     def _authenticate_and_build_connection(self, sock):
         """Lets a client in. Returns the socket that it is served over, and the connection."""
-        credentials = None
         original = sock
-        if self.authenticator:
-            sock, credentials = self.authenticator(sock)
+        sock, credentials = self._authenticate(sock)
         self.clients.discard(original)
         self.clients.add(sock)
         # Only the workers read: what a client sends while nobody waits for it must wake the thread that watches.
@@ -112,26 +107,47 @@ class ThreadPoolServer(Server):
         with selectors.DefaultSelector() as selector, self._waker, self._wakened:
             selector.register(self._wakened, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
+                for key, _ in selector.select(self._patience()):
                     if key.fileobj is self._wakened:
                         self._wakened.recv(4096)
                     else:
                         selector.unregister(key.fileobj)
+                        self._deadlines.pop(key.fd, None)
                         self._ready.put(key.fd)
+                self._end_overdue(selector)
                 while self._idle:
                     fd = self._idle.popleft()
                     if fd is None:
                         return
                     self._watch(selector, fd)
 
+    def _patience(self):
+        """Seconds until the first client has to send something more; None if there is none that has to."""
+        return max(0, min(self._deadlines.values()) - time.monotonic()) if self._deadlines else None
+
+    def _end_overdue(self, selector):
+        now = time.monotonic()
+        for fd in [fd for fd, deadline in self._deadlines.items() if deadline <= now]:
+            del self._deadlines[fd]
+            selector.unregister(fd)
+            conn = self.fd_to_conn.get(fd)
+            if conn is not None:
+                conn._expire()
+                self._drop_connection(fd)
+
     def _watch(self, selector, fd):
-        if fd not in self.fd_to_conn:
+        conn = self.fd_to_conn.get(fd)
+        if conn is None:
             return
+        due = conn._due()
+        if due is not None:
+            self._deadlines[fd] = time.monotonic() + due
         try:
             if fd in selector.get_map():
                 selector.unregister(fd)  # of a client before, whose connection was closed from this side
             selector.register(fd, selectors.EVENT_READ)
         except (OSError, ValueError):
+            self._deadlines.pop(fd, None)
             self._drop_connection(fd)
 
     # Serving: the workers.
@@ -153,7 +169,7 @@ class ThreadPoolServer(Server):
             return
         timeout = _TURN
         for _ in range(self.request_batch_size):
-            if not conn.serve(timeout):
+            if not conn._serve_ready(timeout):
                 self._watch_again(fd)
                 return
             timeout = 0
@@ -163,8 +179,8 @@ class ThreadPoolServer(Server):
         conn = self.fd_to_conn.pop(fd, None)
         if conn is None:
             return
-        self.logger.info("closing connection for fd %s", fd)
         for sock in list(self.clients):
             if sock.fileno() in (fd, -1):
                 self.clients.discard(sock)
         conn.close()
+        self._log_served(conn, conn._config["connid"])

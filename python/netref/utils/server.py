@@ -65,6 +65,9 @@ class ForkingServer(Server):
         finally:
             os._exit(0)
 
+    def _count_clients(self):
+        return len(self._children)
+
     def _collect_children(self):
         for pid in list(self._children):
             try:
@@ -73,6 +76,7 @@ class ForkingServer(Server):
                 ended = pid  # somebody else waited for it
             if ended:
                 self._children.discard(pid)
+                self._count("served")
 
 
 class GeventServer(Server):

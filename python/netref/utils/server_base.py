@@ -1,16 +1,21 @@
 """What all servers share. Programs import it from :mod:`netref.utils.server`."""
 
+import collections
 import errno
 import logging
 import os
 import socket
 import sys
+import threading
 import time
+import weakref
 
+from netref import _netref
 from netref.core.channel import Channel
 from netref.core.stream import SocketStream
 from netref.lib import spawn
 from netref.utils.authenticators import AuthenticationError
+from netref.utils.vigilance import Handshakes, LineBudget
 
 #: Accepting fails with these when something runs out; the server pauses and goes on.
 _SCARCE = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
@@ -31,7 +36,8 @@ class Server:
         :class:`~netref.utils.authenticators.AuthenticationError`
     :param registrar: a client of the registry to register with, see :mod:`netref.utils.registry`; UDP by default
     :param auto_register: whether to register; by default, if a registrar is given
-    :param protocol_config: settings for the connections, see :data:`netref.core.protocol.DEFAULT_CONFIG`
+    :param protocol_config: settings for the connections, see :data:`netref.core.protocol.DEFAULT_CONFIG`; the limits in it that
+        are about all clients (``max_connections``, ``handshake_timeout``, ``max_log_rate``) are the server's
     :param logger: where to log; ``<SERVICE>/<port>`` by default
     :param listener_timeout: seconds between looks whether the server was closed; None for no looks
     :param socket_path: a unix socket to listen at, instead of hostname and port
@@ -80,6 +86,13 @@ class Server:
         self.logger = logger or logging.getLogger(f"{self.service.get_service_name()}/{self.port}")
         self.protocol_config.setdefault("logger", self.logger)
         self._pause = _FIRST_PAUSE
+        limits = _netref.limits(self.protocol_config)
+        self._max_clients = limits["max_connections"]
+        self._handshakes = Handshakes(limits["handshake_timeout"])
+        self._lines = LineBudget(limits["max_log_rate"])
+        self._connections = weakref.WeakSet()
+        self._counts = collections.Counter()
+        self._counting = threading.Lock()
 
     @property
     def registrar(self):
@@ -137,11 +150,25 @@ class Server:
         self._listen()
         return spawn(self.start)
 
-    def close(self):
-        """Stops accepting, and closes the connections of all clients."""
+    def close(self, grace=0):
+        """Stops accepting, and closes the connections of all clients.
+
+        :param grace: seconds that requests under way may take to be answered, None for however long. New ones are refused
+            meanwhile, with a ``RuntimeError`` that says so. Called by a request of a client with a grace that is not 0, this
+            returns at once, so that the request is answered too.
+        """
         if self._closed:
             return
         self._closed = True
+        self._stop_listening()
+        if grace == 0:
+            self._close_clients()
+        elif _netref.is_serving():
+            spawn(self._close_gracefully, grace)
+        else:
+            self._close_gracefully(grace)
+
+    def _stop_listening(self):
         self.active = False
         if self.auto_register:
             self._unregister()
@@ -156,6 +183,20 @@ class Server:
             except OSError:
                 pass  # somebody removed the name already
         self.logger.info("listener closed")
+
+    def _close_gracefully(self, grace):
+        deadline = None if grace is None else time.monotonic() + grace
+        connections = list(self._connections)
+        for conn in connections:
+            if not conn.closed:
+                conn._drain(0)  # all of them refuse before the first is waited for
+        for conn in connections:
+            if not conn.closed:
+                conn._drain(None if deadline is None else max(0, deadline - time.monotonic()))
+        self._close_clients()
+
+    def _close_clients(self):
+        """Closes the connections of all clients."""
         for client in set(self.clients):
             try:
                 client.shutdown(socket.SHUT_RDWR)
@@ -163,6 +204,35 @@ class Server:
                 pass  # gone already
             client.close()
         self.clients.clear()
+
+    def stats(self):
+        """What the server has done so far: a dictionary of counters.
+
+        ``accepted``: clients that connected; ``refused``: those hung up on for ``max_connections``; ``rejected``: those that the
+        authenticator refused; ``failed``: those lost before they were served, for a handshake that failed or took too long, or
+        an error of this side; ``served``: those whose connection has ended; ``accept_errors``: failures to accept;
+        ``clients``: those that are there now.
+        """
+        with self._counting:
+            counts = dict(self._counts)
+        names = ("accepted", "refused", "rejected", "failed", "served", "accept_errors")
+        return {name: counts.get(name, 0) for name in names} | {"clients": self._count_clients()}
+
+    def _count(self, name):
+        with self._counting:
+            self._counts[name] += 1
+
+    def _count_clients(self):
+        return len(self.clients)
+
+    def _log(self, level, text, *args, **kwargs):
+        """Logs a line about a client, unless there have been too many already."""
+        dropped = self._lines.take()
+        if dropped is None:
+            return
+        if dropped:
+            text += f" ({dropped} lines about other clients were left out)"
+        self.logger.log(level, text, *args, **kwargs)
 
     def _unregister(self):
         try:
@@ -184,22 +254,32 @@ class Server:
         except OSError as error:
             if not self.active or self.listener.fileno() < 0:
                 raise EOFError("the server was closed") from error
+            self._count("accept_errors")
             if error.errno in _SCARCE:
                 self._wait_for_better_times(error)
             return
-        sock.setblocking(True)
-        self.logger.info("accepted %s with fd %s", address, sock.fileno())
+        except MemoryError as error:
+            self._wait_for_better_times(error)
+            return
+        self._count("accepted")
+        if self._max_clients is not None and self._count_clients() >= self._max_clients:
+            self._count("refused")
+            sock.close()
+            self._log(logging.WARNING, "hung up on %s: %d clients are there (limit max_connections)", address, self._max_clients)
+            return
         self.clients.add(sock)
         try:
+            sock.setblocking(True)
             self._accept_method(sock)
             self._pause = _FIRST_PAUSE
-        except (OSError, RuntimeError) as error:  # no process or thread can be started
+        except (OSError, RuntimeError, MemoryError) as error:  # no process or thread can be started
+            self._count("failed")
             self.clients.discard(sock)
             sock.close()
             self._wait_for_better_times(error)
 
     def _wait_for_better_times(self, error):
-        self.logger.warning("cannot accept clients: %s; trying again in %s s", error, self._pause)
+        self._log(logging.WARNING, "cannot accept clients: %s; trying again in %s s", error, self._pause)
         time.sleep(self._pause)
         self._pause = min(self._pause * 2, _LAST_PAUSE)
 
@@ -210,21 +290,13 @@ class Server:
     def _authenticate_and_serve_client(self, sock):
         """Serves a client from its first byte to its last."""
         try:
-            credentials = None
-            if self.authenticator:
-                address = sock.getpeername()
-                original = sock
-                try:
-                    sock, credentials = self.authenticator(sock)
-                except AuthenticationError:
-                    self.logger.info("%s failed to authenticate, rejecting connection", address)
-                    return
-                self.logger.info("%s authenticated successfully", address)
-                self.clients.discard(original)
-                self.clients.add(sock)
+            original = sock
+            sock, credentials = self._authenticate(sock)
+            self.clients.discard(original)
+            self.clients.add(sock)
             self._serve_client(sock, credentials)
-        except Exception:
-            self.logger.exception("client connection terminated abruptly")
+        except Exception as error:
+            self._log_failure(original, error)
         finally:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -233,14 +305,43 @@ class Server:
             sock.close()
             self.clients.discard(sock)
 
+    def _authenticate(self, sock):
+        """The socket to go on with, and the client's credentials."""
+        if not self.authenticator:
+            return sock, None
+        with self._handshakes.bounded(sock):
+            return self.authenticator(sock)
+
+    def _log_failure(self, sock, error):
+        """Logs why a client was lost before it was served."""
+        if isinstance(error, AuthenticationError):
+            self._count("rejected")
+            self._log(logging.INFO, "a client failed to authenticate, rejecting connection: %s", ascii(str(error)[:200]))
+        elif isinstance(error, (OSError, EOFError)) or hasattr(error, "_remote_tb"):
+            # What a client does to its own connection, or raises in it, is worth no traceback.
+            self._count("failed")
+            self._log(logging.INFO, "a client was lost before it was served: %s", ascii(str(error)[:200]))
+        else:
+            self._count("failed")
+            self._log(logging.ERROR, "client connection terminated abruptly", exc_info=error)
+
     def _serve_client(self, sock, credentials):
         """Makes the connection with a client and serves it."""
         address = sock.getpeername()
-        self.logger.info("welcome %s%s", address, f" ({credentials!r})" if credentials else "")
+        conn = self._connect_to_client(sock, credentials)
         try:
-            self._handle_connection(self._connect_to_client(sock, credentials))
+            self._handle_connection(conn)
         finally:
-            self.logger.info("goodbye %s", address)
+            self._log_served(conn, address)
+
+    def _log_served(self, conn, address):
+        """Logs a connection that has ended: the one line about it."""
+        self._count("served")
+        credentials = conn._config["credentials"]
+        who = f"{address} ({credentials!r})" if credentials else f"{address}"
+        seconds = time.monotonic() - conn._began
+        requests = conn.stats()["requests_served"]
+        self._log(logging.INFO, "served %s for %.3f s, %d requests; %s", who, seconds, requests, conn._end_reason)
 
     def _connect_to_client(self, sock, credentials, **settings):
         """The connection with a client that has been let in."""
@@ -248,7 +349,9 @@ class Server:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         endpoints = (sock.getsockname(), sock.getpeername())
         config = dict(self.protocol_config, credentials=credentials, endpoints=endpoints, logger=self.logger, **settings)
-        return self.service._connect(Channel(SocketStream(sock)), config)
+        conn = self.service._connect(Channel(SocketStream(sock)), config)
+        self._connections.add(conn)
+        return conn
 
     def _handle_connection(self, conn):
         """Serves a connection until it ends."""

@@ -46,7 +46,12 @@ impl<O: Clone, T> Session<O, T> {
             }
             HELLO => self.accept_hello(head.seq, &payload, body),
             handlers::PING if self.echo(head.seq, &payload, body) => {}
+            _ if self.draining && parent.is_none() && !self.awaits_reply() => {
+                self.counters.refused += 1;
+                self.refuse(head.seq, "RuntimeError", "the server is shutting down");
+            }
             _ if self.inflight >= self.limits.max_inflight => {
+                self.counters.refused += 1;
                 let max = self.limits.max_inflight;
                 let busy = format!("busy: {max} requests are unanswered already (limit max_inflight)");
                 self.refuse(head.seq, "RuntimeError", &busy);

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use netref_core::extension::Features;
@@ -77,6 +77,10 @@ pub struct Link<H: Host> {
     closes: AtomicBool,
     /// The peer has sent CLOSE, and whoever read it is about to end the link.
     pub(super) peer_closes: AtomicBool,
+    /// Set by who waits for the last request to be answered, and what wakes it.
+    drains: AtomicBool,
+    drained: Condvar,
+    gate: Mutex<()>,
     watched: AtomicBool,
     last_epoch: AtomicU64,
     process: u32,
@@ -112,6 +116,9 @@ impl<H: Host> Link<H> {
             closed: OnceLock::new(),
             closes: AtomicBool::new(false),
             peer_closes: AtomicBool::new(false),
+            drains: AtomicBool::new(false),
+            drained: Condvar::new(),
+            gate: Mutex::default(),
             watched: AtomicBool::new(false),
             last_epoch: AtomicU64::new(u64::MAX),
             process: std::process::id(),
@@ -121,6 +128,11 @@ impl<H: Host> Link<H> {
     /// The object world on this side.
     pub fn host(&self) -> &H {
         &self.host
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What tells the link apart among those of this process.
@@ -191,6 +203,33 @@ impl<H: Host> Link<H> {
         self.end(EndReason::ClosedHere);
     }
 
+    /// Refuses the peer's new requests from now on and waits until those under way are answered, or until the deadline. True if
+    /// they are. Not for the thread of a request, which would wait for itself.
+    pub fn drain(&self, deadline: Option<Instant>) -> bool {
+        self.drains.store(true, Ordering::SeqCst);
+        self.session().drain();
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.is_closed() || self.session().inflight() == 0 {
+                return true;
+            }
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            let left = left.unwrap_or(Duration::MAX);
+            gate = self.drained.wait_timeout(gate, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A request was answered.
+    pub(super) fn note_answer(&self) {
+        if self.drains.load(Ordering::SeqCst) {
+            let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.drained.notify_all();
+        }
+    }
+
     /// Tells the peer that the connection ends, as far as that needs no waiting, and ends it.
     pub fn hang_up(self: &Arc<Self>) {
         if self.closed().is_none() {
@@ -225,6 +264,7 @@ impl<H: Host> Link<H> {
             return;
         }
         let ended = self.session().end();
+        self.note_answer();
         self.transport.close();
         let callbacks: Vec<_> = ended
             .tokens

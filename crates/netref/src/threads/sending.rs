@@ -165,7 +165,9 @@ impl<H: Host> Link<H> {
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
         self.unsettled.store(true, Ordering::Release);
-        self.transmit(None).map_err(|Interrupted| StartError::Interrupted)
+        let sent = self.transmit(None).map_err(|Interrupted| StartError::Interrupted);
+        self.note_answer();
+        sent
     }
 
     /// Says which thread a message is from, if the peer wants to know.

@@ -91,9 +91,26 @@ impl<H: Host> Link<H> {
     /// # Errors
     /// [`Interrupted`] by a signal handler.
     pub fn serve_one(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
+        self.serve_one_until(deadline, deadline)
+    }
+
+    /// Works on one message of the peer, if one has arrived in whole, without waiting for the rest of one. While another
+    /// thread reads, which may have it to be worked on here, waits until the deadline. True if there was one.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by a signal handler.
+    pub fn serve_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
+        self.serve_one_until(deadline, Some(Instant::now()))
+    }
+
+    fn serve_one_until(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        reading: Option<Instant>,
+    ) -> Result<bool, Interrupted> {
         let server = self.new_server();
         server.enter();
-        let outcome = self.serve_one_entered(&server, deadline);
+        let outcome = self.serve_one_entered(&server, deadline, reading);
         self.stop_waiting(&server);
         outcome
     }
@@ -102,6 +119,7 @@ impl<H: Host> Link<H> {
         self: &Arc<Self>,
         server: &Arc<Call<H::Shared>>,
         deadline: Option<Instant>,
+        reading: Option<Instant>,
     ) -> Result<bool, Interrupted> {
         loop {
             match server.next_step() {
@@ -114,8 +132,8 @@ impl<H: Host> Link<H> {
             }
             // A deadline that has passed already still allows for what has arrived.
             if self.turn.take_or_follow(server) {
-                let worked = self.read_until(&Goal::One, deadline)?;
-                if worked || deadline.is_some_and(|at| Instant::now() >= at) {
+                let worked = self.read_until(&Goal::One, reading)?;
+                if worked || reading.is_some_and(|at| Instant::now() >= at) {
                     return Ok(worked);
                 }
             } else if deadline.is_some_and(|at| Instant::now() >= at) {
