@@ -142,7 +142,8 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
+                // Refused by a socket whose peer is gone already, which will be found out when it is read.
+                let _ = stream.set_nodelay(true);
                 Ok(stream.into())
             }
             Self::Unix(listener, _) => Ok(listener.accept()?.0.into()),

@@ -219,7 +219,7 @@ pub use value::{BigInt, Value};
 /// What the options and tools of this crate take from the protocol.
 pub mod protocol {
     pub use netref_core::frame::{Compression, FrameError};
-    pub use netref_core::limits::Limits;
+    pub use netref_core::limits::{Limits, Quantity, Setting};
     pub use netref_core::message::{Dialect, Handler};
     pub use netref_core::policy::Rules;
     pub use netref_core::refs::IdPack;

@@ -227,7 +227,7 @@ impl Socket {
 
     async fn accept(&self, limits: &Limits) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => Stream::tcp(listener.accept().await?.0, limits),
+            Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0, limits)),
             Self::Unix(listener) => Ok(Stream::unix(listener.accept().await?.0)),
         }
     }

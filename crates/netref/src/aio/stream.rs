@@ -24,18 +24,19 @@ impl Stream {
     pub(super) async fn connect(address: &Address, limits: &Limits) -> io::Result<Self> {
         match address {
             Address::Tcp { host, port } => {
-                Self::tcp(TcpStream::connect((host.as_str(), *port)).await?, limits)
+                Ok(Self::tcp(TcpStream::connect((host.as_str(), *port)).await?, limits))
             }
             Address::Unix { path } => Ok(Self::unix(UnixStream::connect(path).await?)),
         }
     }
 
-    pub(super) fn tcp(stream: TcpStream, limits: &Limits) -> io::Result<Self> {
+    /// A socket whose peer is gone already refuses its settings, and will be found out when it is read.
+    pub(super) fn tcp(stream: TcpStream, limits: &Limits) -> Self {
         keepalive::set(stream.as_fd(), limits);
-        stream.set_nodelay(true)?;
-        let is_local = stream.peer_addr()?.ip().is_loopback();
+        let _ = stream.set_nodelay(true);
+        let is_local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
         let (reading, writing) = stream.into_split();
-        Ok(Self { reading: Box::new(reading), writing: Box::new(writing), is_local })
+        Self { reading: Box::new(reading), writing: Box::new(writing), is_local }
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {

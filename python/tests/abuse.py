@@ -1,0 +1,109 @@
+"""What the tests of abuse share: servers in processes of their own, and honest clients beside the hostile ones.
+
+Every test is passed to netref's servers, in Python and in Rust. With NETREF_ABUSE_STOCK in the environment those that stock fails
+are also passed to stock's ThreadedServer, and there they have to fail: that shows that they can. It takes minutes.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from peer_process import HERE, Program, interpreter
+
+#: Limits that make short work of each test. What is bounded is the same.
+LIMITS = {"header_timeout": 1, "frame_timeout": 1, "min_frame_rate": 1 << 20, "handshake_timeout": 1}
+#: Seconds that an honest client may be kept waiting while others misbehave, and bytes that a server may take for them.
+BAR = 1.0
+MIB = 1 << 20
+
+RUST = pytest.mark.skipif("NETREF_PEER_BIN" not in os.environ, reason="NETREF_PEER_BIN names no interop-peer")
+WITH_STOCK = "NETREF_ABUSE_STOCK" in os.environ and "NETREF_STOCK6_PYTHON" in os.environ
+
+PYTHON_SERVERS = ["threaded", "pool", "forking"]
+RUST_SERVERS = [pytest.param(name, marks=RUST) for name in ("rust", "tokio")]
+
+
+class Target(Program):
+    """A server to be abused."""
+
+    def __init__(self, name, config=None, **options):
+        config = {"limits": "strict", **LIMITS} if config is None else config
+        self.name = name
+        if name in ("rust", "tokio"):
+            command = [os.environ["NETREF_PEER_BIN"], "serve", "--driver", "tokio" if name == "tokio" else "threads"]
+            if config.get("limits") == "strict":
+                command += ["--limits", "strict"]
+            for key, value in config.items():
+                if key != "limits":
+                    command += ["--limit", f"{key}={value}"]
+        else:
+            implementation = "rpyc" if name == "stock" else "netref"
+            servers = {"pool": "ThreadPoolServer", "forking": "ForkingServer"}
+            command = [interpreter(implementation), HERE / "abuse_server.py", "--impl", implementation]
+            command += ["--server", servers.get(name, "ThreadedServer")]
+            command += ["--config", json.dumps({} if name == "stock" else config)]
+            for key, value in options.items():
+                command += [f"--{key}", value]
+        super().__init__(*command, stderr=subprocess.DEVNULL)
+        self.port = int(self.read_line())
+
+    @property
+    def is_rust(self):
+        return self.name in ("rust", "tokio")
+
+    def stats(self):
+        """The counters of a Python server."""
+        self.write_line("stats")
+        return json.loads(self.read_line())
+
+    def status(self, key):
+        """A number that the system knows of the process, such as its VmRSS in bytes."""
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == key:
+                return int(value.split()[0]) * (1024 if value.endswith("kB") else 1)
+        raise LookupError(key)
+
+    def files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    @contextlib.contextmanager
+    def withstands(self, memory=64 * MIB, honest=True):
+        """Checks that the server lives, keeps its memory, and serves an honest client at once, through what is done inside."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # has the peak start anew
+        before = self.status("VmHWM")
+        client = Program(sys.executable, HERE / "honest.py", self.port) if honest else None
+        try:
+            if client is not None:
+                client.read_line()
+            yield
+        finally:
+            report = client and self._finish(client)
+        assert self.alive, "the server is gone"
+        if report is not None:
+            slowest, rounds = report.split()
+            assert int(rounds) > 0 and float(slowest) < BAR, f"an honest client waited {slowest} s ({rounds} rounds)"
+        grown = self.status("VmHWM") - before
+        assert grown < memory, f"the server took {grown / MIB:.0f} MiB more"
+
+    @staticmethod
+    def _finish(client):
+        try:
+            client.process.stdin.close()
+            return client.read_line(30)
+        finally:
+            client.kill()
+
+
+def eventually(holds, timeout=20):
+    """Waits until something holds that another process brings about."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, "that does not happen"
+        time.sleep(0.02)
