@@ -1,4 +1,4 @@
-"""A server program to be abused: ``abuse_server.py --impl netref|rpyc --server NAME [--config JSON] [--files N] [--memory BYTES]``.
+"""A server program to be abused: ``abuse_server.py --impl netref|rpyc --server NAME [--config JSON] [--files N] ...``.
 
 Prints its port and serves on 127.0.0.1. On a line of its standard input it prints its counters; it ends with the input.
 """
