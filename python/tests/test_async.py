@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -172,6 +173,19 @@ def test_many_results_in_flight(root):
     echo = async_(root.echo)
     results = [echo(n) for n in range(500)]
     assert [result.value for result in reversed(results)] == list(range(499, -1, -1))
+
+
+def test_results_that_nobody_waits_for_come_one_right_after_the_other(root):
+    """The thread that reads in the background goes on after each callback. It used to stop, and another began milliseconds
+    later, so that this took 3 ms for each; it takes some microseconds."""
+    echo = async_(root.echo)
+    done = threading.Semaphore(0)
+    started = time.monotonic()
+    for number in range(3000):
+        echo(number).add_callback(lambda result: done.release())
+    for _ in range(3000):
+        assert done.acquire(timeout=20)
+    assert time.monotonic() - started < 5
 
 
 def test_results_waited_for_by_several_threads(gate, gated):

@@ -3,6 +3,9 @@
 import ast
 import inspect
 import pathlib
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +41,17 @@ def test_methods_of_the_main_classes_have_docstrings(cls):
         if not inspect.getdoc(member)
     ]
     assert [name for name in undocumented if not name.startswith("exposed_")] == []
+
+
+def test_program_in_the_page_about_asyncio(tmp_path):
+    """Its blocks of code, one after the other, print what the page says."""
+    page = pathlib.Path(__file__).parents[2] / "docs" / "asyncio.md"
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(text for kind, text in blocks if kind == "python"))
+    done = subprocess.run([sys.executable, "-X", "dev", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "".join(text for kind, text in blocks if kind == "text")
 
 
 def test_modules_have_docstrings():

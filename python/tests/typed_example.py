@@ -1,7 +1,7 @@
 """A program with types, which has to satisfy ``mypy --strict``. It is checked, and never run."""
 
 import netref
-from netref import classic
+from netref import aio, classic
 from netref.utils.authenticators import AuthenticationError
 from netref.utils.server import ThreadedServer
 
@@ -42,6 +42,25 @@ def use(port: int) -> int:
             total += item
         conn.ping(timeout=1)
         print(conn.stats()["round_trips"])
+    return total
+
+
+class Later(netref.Service):
+    async def exposed_double(self, number: int) -> int:
+        return 2 * number
+
+
+async def use_in_coroutines(port: int) -> int:
+    async with aio.serve(Later, hostname="localhost") as server, aio.connect("localhost", server.port) as conn:
+        total: int = await conn.root.double(1)
+        total += await conn.root.number
+        async for item in await conn.root.items():
+            total += item
+        async for item in aio.buffiter(conn.root, chunk=100):
+            total += item
+        total += await netref.async_(conn.sync.root.double)(2)
+    other = await aio.connect("localhost", port, config={"sync_request_timeout": 5}, keepalive=True)
+    await other.close()
     return total
 
 

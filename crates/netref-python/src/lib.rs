@@ -8,6 +8,7 @@
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
 //! | [`proxy`] | `BaseNetref` |
 //! | [`result`] | `AsyncResult` |
+//! | [`coroutines`] | what event loops need: requests that do not block, and coroutines that a peer calls |
 //! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
 //! | [`green`] | programs that gevent has patched |
@@ -22,6 +23,7 @@
 mod brine;
 mod calls;
 mod connection;
+mod coroutines;
 mod errors;
 mod exit;
 mod grants;
@@ -47,6 +49,10 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<result::AsyncResult>()?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
+    coroutines::prepare(module.py())?;
+    module.add_class::<coroutines::Served>()?;
+    module.add_function(wrap_pyfunction!(coroutines::post, module)?)?;
+    module.add_function(wrap_pyfunction!(coroutines::when_there_is_room, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dump, module)?)?;
     module.add_function(wrap_pyfunction!(brine::load, module)?)?;
     module.add_function(wrap_pyfunction!(brine::dumpable, module)?)?;

@@ -1,6 +1,7 @@
 //! What a peer asks for, carried out on Python objects.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use netref::threads::{Link, StartError};
 use netref_core::message::{Inbound, Seq};
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
 
 use crate::connection::Connection;
+use crate::coroutines;
 use crate::errors::{WorldError, from_bad_request};
 use crate::host::PyHost;
 use crate::proxy::BaseNetref;
@@ -36,21 +38,21 @@ pub(crate) fn handle<'py>(
     if connection.get().has_own_steps() {
         return steps::handle(connection, link, message);
     }
-    let world = Objects::of(connection, link);
     let seq = message.seq();
-    let outcome = Request::read(&world, &mut message)
+    let outcome = Request::read(&Objects::of(connection, link), &mut message)
         .map_err(from_bad_request)
-        .and_then(|request| perform(connection, link, request));
+        .and_then(|request| {
+            let may_go_on =
+                matches!(request, Request::Call { .. } | Request::CallAttr { .. } | Request::BuffIter { .. });
+            Ok((perform(connection, link, request)?, may_go_on))
+        });
     drop(message);
-    let error = match outcome {
-        Ok(value) => match link.reply(seq, ReplyKind::Result, |boxer| boxer.object(&world, &value)) {
-            Err(StartError::Argument(error)) => error.0,
-            Err(StartError::Message(error)) => WorldError::from(error).0,
-            _ => return Ok(()),
-        },
-        Err(error) => error,
-    };
-    answer_exception(connection, link, seq, &error);
+    let answered = outcome.and_then(|(value, may_go_on)| {
+        let rest = if may_go_on { coroutines::take(connection, link, seq, value)? } else { Some(value) };
+        rest.map_or(Ok(()), |value| answer(connection, link, seq, &value, None))
+    });
+    let Err(error) = answered else { return Ok(()) };
+    answer_exception(connection, link, seq, &error, None);
     if ends_serving(connection, &error)? { Err(error) } else { Ok(()) }
 }
 
@@ -66,19 +68,39 @@ pub(crate) fn ends_serving(connection: &Bound<'_, Connection>, error: &PyErr) ->
     Ok(false)
 }
 
-/// Answers a request with an exception, or with what can be said of it.
+/// Answers a request with its result, waiting for room until the deadline at most.
+///
+/// # Errors
+/// What about the result cannot be sent. Then another answer must be.
+pub(crate) fn answer<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    seq: Seq,
+    value: &Bound<'py, PyAny>,
+    deadline: Option<Instant>,
+) -> PyResult<()> {
+    let world = Objects::of(connection, link);
+    match link.reply_until(seq, ReplyKind::Result, deadline, |boxer| boxer.object(&world, value)) {
+        Err(StartError::Argument(error)) => Err(error.0),
+        Err(StartError::Message(error)) => Err(WorldError::from(error).0),
+        _ => Ok(()),
+    }
+}
+
+/// Answers a request with an exception, or with what can be said of it, waiting for room until the deadline at most.
 pub(crate) fn answer_exception(
     connection: &Bound<'_, Connection>,
     link: &Arc<Link<PyHost>>,
     seq: Seq,
     error: &PyErr,
+    deadline: Option<Instant>,
 ) {
     let py = connection.py();
-    if reply_exception(connection, link, seq, error).is_err() {
+    if reply_exception(connection, link, seq, error, deadline).is_err() {
         let class = error.get_type(py).name().map_or_else(|_| "Exception".into(), |name| name.to_string());
         let text = format!("{class}, which could not be described");
         // One short text: nothing is left that could fail.
-        let _ = reply_exception(connection, link, seq, &PyRuntimeError::new_err(text));
+        let _ = reply_exception(connection, link, seq, &PyRuntimeError::new_err(text), deadline);
     }
 }
 
@@ -87,12 +109,13 @@ fn reply_exception(
     link: &Arc<Link<PyHost>>,
     seq: Seq,
     error: &PyErr,
+    deadline: Option<Instant>,
 ) -> Result<(), StartError<WorldError>> {
     let py = connection.py();
     let world = Objects::of(connection, link);
     // How most iterations end: not worth a traceback, and without one on the wire.
     if error.get_type(py).is(py.get_type::<PyStopIteration>()) {
-        return link.reply(seq, ReplyKind::Exception, |boxer| {
+        return link.reply_until(seq, ReplyKind::Exception, deadline, |boxer| {
             boxer.out.int(1);
             Ok(())
         });
@@ -100,7 +123,7 @@ fn reply_exception(
     let dumped = connection
         .call_method1(intern!(py, "_box_exc"), (error.get_type(py), error.value(py), error.traceback(py)))
         .map_err(|error| StartError::Argument(WorldError(error)))?;
-    link.reply(seq, ReplyKind::Exception, |boxer| {
+    link.reply_until(seq, ReplyKind::Exception, deadline, |boxer| {
         if world.write(&dumped, &mut boxer.out)? { Ok(()) } else { Err(WorldError::not_plain(&dumped)) }
     })
 }
@@ -148,7 +171,13 @@ pub(crate) fn perform<'py>(
             py.import(intern!(py, "pickle"))?.call_method1(intern!(py, "dumps"), (object, protocol))
         }
         Request::Inspect { pack } => inspect(&policy, link, &pack),
-        Request::BuffIter { object, count } => next_items(link, &policy.iterator(&object)?, count.extract()?),
+        Request::BuffIter { object, count } => {
+            let iterator = policy.iterator(&object)?;
+            match coroutines::next_items(iterator.as_any(), &count)? {
+                Some(coming) => Ok(coming),
+                None => next_items(link, &iterator, count.extract()?),
+            }
+        }
         Request::OldSlicing { object, attempt, fallback, start, stop, args } => {
             let rest: Bound<'py, PyTuple> = args.cast_into()?;
             let slice = py.get_type::<PySlice>().call1((&start, &stop))?;

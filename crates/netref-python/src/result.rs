@@ -80,6 +80,65 @@ impl AsyncResult {
         what: String,
         start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
     ) -> PyResult<()> {
+        if Self::begin(slf, what, start)? {
+            Slot::run_callbacks(slf);
+        }
+        Ok(())
+    }
+
+    /// Sends a request from an event loop, which nothing here blocks. `arrived` is called on another thread when the result
+    /// is known. None if so much waits to be sent that this should too.
+    pub(crate) fn post<'py>(
+        connection: &Bound<'py, Connection>,
+        handler: i64,
+        args: &Bound<'py, PyTuple>,
+        arrived: Py<PyAny>,
+    ) -> PyResult<Option<Bound<'py, Self>>> {
+        let py = connection.py();
+        let link = connection.get().link()?;
+        if connection.get().has_own_steps() {
+            let result = Self::request(connection, handler, args, None)?;
+            Self::_when_known(&result, arrived);
+            return Ok(Some(result));
+        }
+        if !link.has_room() {
+            return Ok(None);
+        }
+        let world = Objects::of(connection, link);
+        let args: Vec<_> = args.iter().collect();
+        let args: Vec<_> = args.iter().collect();
+        let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
+        result.get().state().callbacks.push(arrived);
+        let is_completed = Self::begin(&result, describe(handler, &args), |on_done| {
+            link.start(handler, Some(on_done), Some(Instant::now()), |boxer| boxer.arguments(&world, &args))
+                .map_err(from_start)
+        })?;
+        Self::learn_elsewhere(&result, is_completed);
+        Ok(Some(result))
+    }
+
+    /// Has another thread take the reply apart if it is here, which may need a round trip; and wait for it if nobody else
+    /// would read it.
+    fn learn_elsewhere(slf: &Bound<'_, Self>, is_completed: bool) {
+        let Ok(link) = slf.get().connection.bind(slf.py()).get().link() else { return };
+        if !is_completed && link.reads_by_itself() {
+            return;
+        }
+        let result = slf.clone().unbind();
+        link.aside(move |link| {
+            if let Some(sent) = result.get().sent.get() {
+                let _ = link.wait(&sent.call, None);
+            }
+            Python::attach(|py| Slot::run_callbacks(result.bind(py)));
+        });
+    }
+
+    /// Sends the request. True if it is completed already, so that nobody will run the result's callbacks.
+    fn begin(
+        slf: &Bound<'_, Self>,
+        what: String,
+        start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
+    ) -> PyResult<bool> {
         // The callback comes into force when the result knows its call, which may be completed by then.
         let slot: Arc<Mutex<Slot>> = Arc::default();
         let on_done = {
@@ -88,10 +147,7 @@ impl AsyncResult {
         };
         let call = start(on_done)?;
         let _ = slf.get().sent.set(Sent { call, what });
-        if Slot::fill(&slot, slf) {
-            Slot::run_callbacks(slf);
-        }
-        Ok(())
+        Ok(Slot::fill(&slot, slf))
     }
 
     /// Takes the reply apart, if it is here and nobody has yet. True if the result is known.
@@ -237,6 +293,47 @@ impl AsyncResult {
             Self::run_callbacks(slf);
         }
         Ok(())
+    }
+
+    /// Waits in a coroutine: `await result` is its value, or raises its exception. Cancelling the coroutine ends that wait
+    /// and nothing else.
+    ///
+    /// :raises AsyncResultTimeout: if it expires first
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let waiting =
+            py.import(intern!(py, "netref.core.coroutines"))?.call_method1(intern!(py, "wait"), (slf,))?;
+        waiting.call_method0(intern!(py, "__await__"))
+    }
+
+    /// Calls `func` with this result once it is known, on another thread unless that is so already.
+    fn _when_known(slf: &Bound<'_, Self>, func: Py<PyAny>) {
+        let this = slf.get();
+        this.state().callbacks.push(func);
+        if this.state().outcome.is_some() {
+            Self::run_callbacks(slf);
+        } else {
+            let is_completed = this.sent.get().is_some_and(|sent| sent.call.is_completed());
+            Self::learn_elsewhere(slf, is_completed);
+        }
+    }
+
+    /// Takes back what `_when_known` was told.
+    fn _forget(&self, func: &Bound<'_, PyAny>) {
+        let forgotten: Vec<_> = self.state().callbacks.extract_if(.., |known| known.is(func)).collect();
+        drop(forgotten);
+    }
+
+    /// Seconds until the result expires; None if it does not.
+    fn _time_left(&self) -> Option<f64> {
+        let (at, _) = self.state().expiry?;
+        Some(at.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+
+    /// The exception that says that the result has expired.
+    fn _expired_error(&self, py: Python<'_>) -> PyErr {
+        let limit = self.state().expiry.map(|(_, limit)| limit).unwrap_or_default();
+        timed_out(py, self.sent.get().map_or("a request", |sent| &sent.what), limit)
     }
 
     /// Completes a result that no request of this connection completes: what a connection does with the callback of a

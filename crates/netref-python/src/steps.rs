@@ -45,7 +45,7 @@ pub(crate) fn handle(
         .and_then(|(arguments, _kept)| connection.call_method1(dispatch, (seq, (handler, arguments))));
     let Err(error) = outcome else { return Ok(()) };
     // If it has answered before it failed, the peer takes no notice of a second answer.
-    requests::answer_exception(connection, link, seq, &error);
+    requests::answer_exception(connection, link, seq, &error, None);
     if requests::ends_serving(connection, &error)? { Err(error) } else { Ok(()) }
 }
 

@@ -30,6 +30,7 @@
 //! read or written. Links made in the child are like any others.
 
 mod call;
+mod event_loop;
 mod host;
 mod link;
 mod pipes;

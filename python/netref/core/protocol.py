@@ -4,6 +4,7 @@ import atexit
 import itertools
 import logging
 import os
+import sys
 import time
 
 from netref import _netref
@@ -60,13 +61,16 @@ DEFAULT_CONFIG = {
     "close_timeout": 1,
     "serve": "background",
     "strict_policy": False,
+    "loop": None,
 }
 """The configuration that every connection starts from; a live dictionary, which programs may change.
 
-``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older.
-``dispatch`` is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run
-all of them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
-``"manual"``. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take note. All other keys here are RPyC's.
+``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older. ``dispatch``
+is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run all of
+them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
+``"manual"``. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
+made, or else one in a thread of netref's own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
+note. All other keys here are RPyC's.
 
 ``strict_policy`` has the attribute policy decide about ``repr``, ``str``, ``hash``, ``dir`` and calls of objects too, which
 are open otherwise: by their special names, and for what is no function or method also ``__call__``.
@@ -109,6 +113,8 @@ class Connection(Steps, _netref.Connection):
         settings.update(config)
         if settings["connid"] is None:
             settings["connid"] = f"conn{next(_connection_ids)}"
+        if settings["loop"] is None:
+            settings["loop"] = _running_loop()
         self._remote_root = None
         self._channel = channel
         self._bind_threads = settings["bind_threads"]
@@ -290,6 +296,9 @@ class Connection(Steps, _netref.Connection):
         root, self._local_root, self._remote_root = self._local_root, None, None
         if self._ended is not None:
             self._ended.set()
+        coroutines = sys.modules.get("netref.core.coroutines")
+        if coroutines is not None:
+            coroutines.cancel_all(self, reason)
         if root is not None:
             self._channel.close()
             try:
@@ -301,6 +310,12 @@ class Connection(Steps, _netref.Connection):
 
 #: As it was before any program replaced it.
 _SERVE = Connection.serve
+
+
+def _running_loop():
+    """The event loop that runs in this thread, if any. Not imported to find out: a program that has one has done so."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()
 
 
 def _seconds(timeout):

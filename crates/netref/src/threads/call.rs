@@ -221,6 +221,12 @@ impl<S> Call<S> {
         !state.completed && state.waiters.iter().any(|waiter| waiter.number == number)
     }
 
+    /// True if the calling thread waits.
+    pub(super) fn is_awaited_here(&self) -> bool {
+        let me = thread::current().id();
+        self.lock().waiters.iter().any(|waiter| waiter.thread.id() == me)
+    }
+
     pub(super) fn wake(&self) {
         for waiter in &self.lock().waiters {
             waiter.thread.unpark();

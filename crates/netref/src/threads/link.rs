@@ -63,7 +63,7 @@ pub struct Link<H: Host> {
     pub(super) dispatch: Dispatch,
     /// Messages say which thread they are from.
     pub(super) bind_threads: bool,
-    background: bool,
+    pub(super) background: bool,
     session: Mutex<LinkSession<H>>,
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.

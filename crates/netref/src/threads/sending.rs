@@ -160,12 +160,26 @@ impl<H: Host> Link<H> {
         kind: ReplyKind,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<(), StartError<E>> {
+        self.reply_until(seq, kind, None, write)
+    }
+
+    /// The same, waiting for room until `deadline` at most. What there is none for by then goes out when there is.
+    ///
+    /// # Errors
+    /// As of [`reply`](Self::reply).
+    pub fn reply_until<E>(
+        self: &Arc<Self>,
+        seq: Seq,
+        kind: ReplyKind,
+        deadline: Option<Instant>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<(), StartError<E>> {
         let mut message = self.session().start_reply(seq, kind);
         self.sign(&mut message);
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
         self.unsettled.store(true, Ordering::Release);
-        let sent = self.transmit(None).map_err(|Interrupted| StartError::Interrupted);
+        let sent = self.transmit(deadline).map_err(|Interrupted| StartError::Interrupted);
         self.note_answer();
         sent
     }

@@ -180,10 +180,16 @@ impl<H: Host> Link<H> {
         Some(deadline.map_or(check, |at| at.min(check)))
     }
 
-    /// Reads in the background until somebody waits. The calling thread has the turn.
+    /// Reads in the background until somebody else does or wants to. The calling thread has the turn.
     pub(super) fn read_in_background(self: &Arc<Self>) {
-        // Nobody interrupts a driver thread: signals are the business of the world's own threads.
-        let _ = self.read_until(&Goal::Background, None);
+        loop {
+            // Nobody interrupts a driver thread: signals are the business of the world's own threads.
+            let _ = self.read_until(&Goal::Background, None);
+            // Done with what it gave the turn up for, such as the callback of a call, it goes on.
+            if self.is_closed() || self.turn.has_followers() || !self.turn.try_take() {
+                return;
+            }
+        }
     }
 
     /// Reads, with the turn taken, until the goal is reached or there is something to do for which the turn must be given

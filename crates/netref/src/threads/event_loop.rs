@@ -1,0 +1,57 @@
+//! What programs need that run on an event loop, whose thread must not block.
+
+use std::sync::Arc;
+use std::thread;
+
+use netref_core::message::Seq;
+
+use super::{Call, Callback, Host, Link};
+use crate::running::RunningRequest;
+
+/// While more bytes than this wait to be sent, a program that does not block should wait before it sends more.
+const HIGH_WATER: usize = 8 * 1024 * 1024;
+
+impl<H: Host> Link<H> {
+    /// Whether so little waits to be sent that more may be added.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.session().queued() <= HIGH_WATER
+    }
+
+    /// Calls `then` on a pool thread once there [is room](Self::has_room) or the connection has ended.
+    pub fn when_there_is_room(self: &Arc<Self>, then: Callback) {
+        self.spawn(|link| {
+            while !link.has_room() && !link.is_closed() {
+                // No signal is for this thread.
+                let _ = link.transmit(None);
+                // Another thread may be the one that writes.
+                link.host().blocking(thread::yield_now);
+            }
+            then();
+        });
+    }
+
+    /// Does `work` on a pool thread.
+    pub fn aside(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        self.spawn(work);
+    }
+
+    /// Whether what the peer sends is read though nobody waits.
+    #[must_use]
+    pub fn reads_by_itself(&self) -> bool {
+        self.background
+    }
+
+    /// Does `work` as part of the peer's request `seq`: calls made meanwhile say so.
+    pub fn as_part_of<R>(&self, seq: Seq, work: impl FnOnce() -> R) -> R {
+        let _running = RunningRequest::enter(self.address(), seq);
+        work()
+    }
+
+    /// Whether the calling thread waits for the reply to some call, and runs a request meanwhile.
+    #[must_use]
+    pub fn is_awaited_here(&self) -> bool {
+        let calls: Vec<Arc<Call<H::Shared>>> = self.session().tokens().cloned().collect();
+        calls.iter().any(|call| call.is_awaited_here())
+    }
+}
