@@ -39,6 +39,7 @@ pub mod registry;
 pub mod request;
 pub mod session;
 pub mod threads;
+mod unbegun;
 pub mod world;
 
 pub use limits::Limits;

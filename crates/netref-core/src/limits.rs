@@ -120,8 +120,17 @@ limits! {
     max_set_collisions: Count [64, 64, 64],
     /// Objects this side lends to the peer at one time.
     max_exported: Count [1_000_000, 100_000, 10_000],
-    /// Requests of the peer that may be unanswered at one time.
+    /// Requests of the peer that are carried out at one time on threads of their own. More wait their turn, but for those that
+    /// are part of one that has begun.
     max_inflight: Count [1024, 1024, 64],
+    /// Memory that requests of the peer may take before they begin. Beyond that no more are read; while a call of this side
+    /// waits for its reply, which may be behind them, they are answered with an error.
+    max_backlog: Bytes [64 * MIB, 64 * MIB, 4 * MIB],
+    /// Bytes that may wait to be sent. Who sends something waits long before that; what is left are answers to a peer that
+    /// asks and does not read, whose connection is then given up.
+    max_send_queue: Bytes [256 * MIB, 256 * MIB, 64 * MIB],
+    /// Calls that may be under way one inside the other, of both sides together. Known only of netref peers.
+    max_call_depth: Count [128, 128, 32],
     /// Malformed messages answered with an error before the connection is closed.
     protocol_errors: Count [16, 16, 1],
     /// Most items one BUFFITER request returns; a caller that wants more asks again.
@@ -142,6 +151,8 @@ limits! {
     min_frame_rate: Bytes [64 * KIB, 64 * KIB, 256 * KIB],
     /// An authenticator's or TLS's handshake with a client.
     handshake_timeout: Time [10, 10, 5],
+    /// While something waits to be sent and the peer takes nothing of it.
+    write_timeout: Time [30, 30, 10],
     /// Without a byte of the peer's while no request is under way.
     idle_timeout: Time [0, 0, 300],
     /// Quiet before TCP asks whether the peer is still there.

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::refs::{IdPack, PackRef, Releases};
 use crate::request::handlers;
 use crate::threads::Threads;
+use crate::unbegun::Waiting;
 use crate::world::World;
 
 /// Which of the two incompatible forms of the protocol a connection speaks.
@@ -199,11 +200,14 @@ pub struct Inbound<O> {
     pub(crate) handler: i64,
     pub(crate) parent: Option<Seq>,
     pub(crate) thread: Option<u64>,
+    pub(crate) depth: usize,
     pub(crate) payload: Vec<u8>,
     /// Where the box (or the exception) starts.
     pub(crate) body: usize,
     pub(crate) claims: ClaimQueue<O>,
     pub(crate) limits: Arc<Limits>,
+    /// Until the request begins.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl<O> Inbound<O> {
@@ -237,11 +241,19 @@ impl<O> Inbound<O> {
         self.thread
     }
 
-    /// Builds the arguments of a request.
+    /// How many calls the request is inside of, of both sides together. 0 if it is part of no call of ours, or the peer does
+    /// not say. From 2 on it is part of another request of the peer's.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Builds the arguments of a request, which begins herewith.
     ///
     /// # Errors
     /// What the world refuses to build.
     pub fn arguments<W: World<Shared = O>>(&mut self, world: &W) -> Result<Vec<W::Object>, W::Error> {
+        self.waiting = None;
         let mut reader = Reader::new(&self.payload, &self.limits);
         reader.seek(self.body);
         boxing::read_arguments(world, &mut reader, &mut self.claims)

@@ -1,7 +1,8 @@
 //! One connection's state.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
@@ -19,9 +20,14 @@ mod error;
 mod outgoing;
 mod receiving;
 
+pub use crate::unbegun::Unbegun;
 use binding::Binding;
 pub use error::ProtocolError;
 pub use outgoing::{Outgoing, ReplyKind, Sealed, Unsendable};
+
+/// Calls given up that are remembered, so that a late reply may be as long as any reply. Those of a peer that never answers
+/// would pile up otherwise.
+const MAX_ABANDONED: usize = 1024;
 
 /// Small frames are joined until a piece of output is this long, so that one write carries many.
 const JOIN_OUTPUT: usize = 64 * 1024;
@@ -66,10 +72,16 @@ pub struct Session<O, T> {
     exports: Exports<O>,
     releases: Arc<Releases>,
     pending: BTreeMap<Seq, Pending<T>>,
+    /// Calls given up whose replies may still come.
+    abandoned: BTreeSet<Seq>,
     next_seq: Seq,
     /// Whether the peer has said anything; its dialect is settled then.
     heard: bool,
     inflight: usize,
+    /// Requests of the peer handed out and not answered that are part of a call of ours: the calls they are inside of.
+    nested: BTreeMap<Seq, usize>,
+    /// Memory that requests take which have not begun.
+    unbegun: Arc<Unbegun>,
     errors: usize,
     output: VecDeque<Vec<u8>>,
     queued: usize,
@@ -154,8 +166,7 @@ pub struct Ended<O, T> {
 
 #[derive(Debug)]
 enum Pending<T> {
-    Waiting(T),
-    Abandoned,
+    Call { token: T, depth: usize },
     Hello,
 }
 
@@ -187,9 +198,12 @@ impl<O: Clone, T> Session<O, T> {
             features: Features::NONE,
             releases: Arc::default(),
             pending: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
             next_seq: 0,
             heard: false,
             inflight: 0,
+            nested: BTreeMap::new(),
+            unbegun: Arc::default(),
             errors: 0,
             output: VecDeque::new(),
             queued: 0,
@@ -228,6 +242,7 @@ impl<O: Clone, T> Session<O, T> {
     ) -> Outgoing {
         let mut message = self.outgoing(seq, handler, parent.filter(|_| self.features.chain));
         message.threads = self.binding.as_ref().map(|binding| binding.of_request(parent));
+        message.depth = parent.map_or(0, |seq| self.nested.get(&seq).map_or(0, |depth| *depth) + 1);
         message
     }
 
@@ -240,7 +255,7 @@ impl<O: Clone, T> Session<O, T> {
             ReplyKind::Exception => Draft::exception(dialect, seq),
         };
         let threads = self.binding.as_ref().map(|binding| binding.of_reply(seq));
-        Outgoing { seq, parent: None, threads, draft, compression: self.compression }
+        Outgoing { seq, parent: None, depth: 0, threads, draft, compression: self.compression }
     }
 
     /// Queues a request; `token` comes back with the reply. After the [`end`](Self::end), gives the token back.
@@ -255,9 +270,11 @@ impl<O: Clone, T> Session<O, T> {
             self.offer = Offer::Made(features);
             self.send_hello(features);
         }
-        self.pending.insert(frame.seq, Pending::Waiting(token));
+        self.pending.insert(frame.seq, Pending::Call { token, depth: frame.depth });
         self.counters.requests_sent += 1;
         self.queue(frame.bytes);
+        // From now on a reply is awaited, and has to be read.
+        self.unbegun.wake();
         Ok(())
     }
 
@@ -265,6 +282,7 @@ impl<O: Clone, T> Session<O, T> {
     pub fn send_reply(&mut self, frame: Sealed) {
         self.inflight = self.inflight.saturating_sub(1);
         self.answered(frame.seq);
+        self.nested.remove(&frame.seq);
         if !self.ended {
             self.queue(frame.bytes);
         }
@@ -278,22 +296,20 @@ impl<O: Clone, T> Session<O, T> {
 
     /// Forgets a call of ours. Its late reply will only be searched for references to give back.
     pub fn abandon(&mut self, seq: Seq) -> Option<T> {
-        let pending = self.pending.get_mut(&seq)?;
-        match std::mem::replace(pending, Pending::Abandoned) {
-            Pending::Waiting(token) => Some(token),
-            other => {
-                *pending = other;
-                None
-            }
+        let Pending::Call { token, .. } = self.pending.remove(&seq)? else { return None };
+        self.abandoned.insert(seq);
+        if self.abandoned.len() > MAX_ABANDONED {
+            self.abandoned.pop_first();
         }
+        Some(token)
     }
 
     /// The driver's token of a call that still awaits its reply.
     #[must_use]
     pub fn token(&self, seq: Seq) -> Option<&T> {
         match self.pending.get(&seq)? {
-            Pending::Waiting(token) => Some(token),
-            Pending::Abandoned | Pending::Hello => None,
+            Pending::Call { token, .. } => Some(token),
+            Pending::Hello => None,
         }
     }
 
@@ -365,7 +381,9 @@ impl<O: Clone, T> Session<O, T> {
     pub fn expects(&self, beginning: &[u8]) -> Option<bool> {
         match read_head(self.dialect.unwrap_or_default(), beginning, &self.limits) {
             Ok((Head { kind: Kind::Request, .. }, _)) => Some(false),
-            Ok((head, _)) => Some(self.pending.contains_key(&head.seq)),
+            Ok((Head { seq, .. }, _)) => {
+                Some(self.pending.contains_key(&seq) || self.abandoned.contains(&seq))
+            }
             Err(DecodeError::UnexpectedEnd) => None,
             Err(_) => Some(false),
         }
@@ -384,6 +402,20 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
+    /// True if no more should be [accepted](Self::accept) until requests have begun: they take all the memory that they
+    /// may. Never so while a call of ours awaits its reply, which may be behind more of them.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.has_full_backlog() && !self.awaits_reply() && !self.ended
+    }
+
+    /// Ready unless the session [is overloaded](Self::is_overloaded). Then `waker` is woken when it may no longer be; only
+    /// the one given last.
+    pub fn poll_room(&self, waker: &Waker) -> Poll<()> {
+        self.unbegun.watch(waker);
+        if self.is_overloaded() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     // ---- tables and settings
 
     /// What is lent to the peer.
@@ -395,6 +427,12 @@ impl<O: Clone, T> Session<O, T> {
     #[must_use]
     pub fn releases(&self) -> &Arc<Releases> {
         &self.releases
+    }
+
+    /// What requests take that have not begun.
+    #[must_use]
+    pub fn unbegun(&self) -> &Arc<Unbegun> {
+        &self.unbegun
     }
 
     /// The limits in force.
@@ -430,7 +468,7 @@ impl<O: Clone, T> Session<O, T> {
     /// True while a call of ours awaits its reply.
     #[must_use]
     pub fn awaits_reply(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || !self.abandoned.is_empty()
     }
 
     /// Requests of the peer that are not answered yet.
@@ -468,11 +506,13 @@ impl<O: Clone, T> Session<O, T> {
             self.queue_releases();
         }
         self.ended = true;
+        self.unbegun.wake();
         let tokens = std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending {
-            Pending::Waiting(token) => Some(token),
-            Pending::Abandoned | Pending::Hello => None,
+            Pending::Call { token, .. } => Some(token),
+            Pending::Hello => None,
         });
         let tokens = tokens.collect();
+        self.abandoned.clear();
         let mut garbage = self.exports.close();
         garbage.append(&mut self.garbage);
         Ended { tokens, garbage }
@@ -483,7 +523,11 @@ impl<O: Clone, T> Session<O, T> {
     fn outgoing<'a>(&self, seq: Seq, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
         let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
         let threads = self.binding.as_ref().map(|_| Threads::default());
-        Outgoing { seq, parent, threads, draft, compression: self.compression }
+        Outgoing { seq, parent, depth: 0, threads, draft, compression: self.compression }
+    }
+
+    fn has_full_backlog(&self) -> bool {
+        self.unbegun.size() > self.limits.max_backlog
     }
 
     fn check_dialect(&mut self, payload: &[u8]) -> Result<Dialect, ProtocolError> {

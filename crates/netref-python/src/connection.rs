@@ -71,6 +71,7 @@ impl Connection {
             dispatch: dispatch(config)?,
             bind_threads: binds_threads(config)?,
             background: background && serves_in_background(config)?,
+            heartbeat: heartbeat(config)?,
             ..LinkOptions::default()
         };
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
@@ -375,14 +376,13 @@ impl Connection {
         let exchanged = if link.host().hub().is_some() {
             Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
         } else {
-            link.exchange(handler, deadline(limit), |boxer| write(&world, boxer))
+            link.exchange(handler, duration(limit), |boxer| write(&world, boxer))
         };
         match exchanged {
             Ok(outcome) => Ok(outcome),
             Err(ExchangeError::Start(error)) => Err(from_start(error)),
             Err(ExchangeError::Wait(WaitError::TimedOut)) => {
-                let limit = Duration::try_from_secs_f64(limit.unwrap_or_default()).unwrap_or_default();
-                Err(timed_out(py, &what(), limit))
+                Err(timed_out(py, &what(), duration(limit).unwrap_or_default()))
             }
             Err(_) => Err(take_interrupt()),
         }
@@ -442,8 +442,11 @@ impl Connection {
 
 /// When a wait of as many seconds from now ends; a negative number means never, as in stock.
 pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
-    let timeout = Duration::try_from_secs_f64(timeout?).ok()?;
-    Instant::now().checked_add(timeout)
+    Instant::now().checked_add(duration(timeout)?)
+}
+
+fn duration(timeout: Option<f64>) -> Option<Duration> {
+    Duration::try_from_secs_f64(timeout?).ok()
 }
 
 fn bad_methods(pack: &IdPack, most: usize) -> PyErr {
@@ -475,6 +478,17 @@ fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {
         Some("manual") => Ok(false),
         _ => Err(PyValueError::new_err(format!(
             "the setting serve is {serve}, not \"background\" or \"manual\""
+        ))),
+    }
+}
+
+/// After how much silence the peer is asked for a sign of life.
+fn heartbeat(config: &Bound<'_, PyDict>) -> PyResult<Option<Duration>> {
+    let Some(value) = config.get_item("heartbeat")?.filter(|value| !value.is_none()) else { return Ok(None) };
+    match value.extract().map(Duration::try_from_secs_f64) {
+        Ok(Ok(interval)) if interval >= Duration::from_millis(1) => Ok(Some(interval)),
+        _ => Err(PyValueError::new_err(format!(
+            "config \"heartbeat\" is {value:?}, but must be a number of seconds above 0, or None"
         ))),
     }
 }

@@ -1,6 +1,6 @@
 //! A connection's Python side: its proxies, and what its threads need of the interpreter.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -208,6 +208,22 @@ impl Host for PyHost {
         });
     }
 
+    fn heeds_signals(&self) -> bool {
+        // Python handles signals in its main thread alone.
+        thread_local! {
+            static IS_MAIN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
+        }
+        let process = std::process::id();
+        match IS_MAIN.get() {
+            Some((known_in, is_main)) if known_in == process => is_main,
+            _ => {
+                let is_main = Python::attach(is_main_thread).unwrap_or(true);
+                IS_MAIN.set(Some((process, is_main)));
+                is_main
+            }
+        }
+    }
+
     fn check_signals(&self) -> Result<(), Interrupted> {
         if INTERRUPT.with_borrow(Option::is_some) {
             return Err(Interrupted);
@@ -217,6 +233,12 @@ impl Host for PyHost {
             Interrupted
         })
     }
+}
+
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import(intern!(py, "threading"))?;
+    let main = threading.call_method0(intern!(py, "main_thread"))?.getattr(intern!(py, "ident"))?;
+    main.eq(threading.call_method0(intern!(py, "get_ident"))?)
 }
 
 thread_local! {

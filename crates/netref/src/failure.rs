@@ -9,6 +9,10 @@ use netref_core::boxing::ScanError;
 use netref_core::brine::EncodeError;
 use netref_core::session::ProtocolError;
 
+/// A signal handler asked for the wait to end (Ctrl-C in Python).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
 /// The connection has ended: who ended it, and why. Every call that was waiting gets a clone.
 #[derive(Clone, Debug)]
 pub struct Closed {
@@ -40,7 +44,7 @@ pub enum EndReason {
     #[error("the transport failed: {0}")]
     Transport(#[source] io::Error),
     /// The peer does not read what it is sent.
-    #[error("the peer does not read: {queued} bytes wait to be sent (limit {max})")]
+    #[error("the peer does not read: {queued} bytes wait to be sent (limit max_send_queue, {max})")]
     SlowConsumer {
         /// Bytes queued.
         queued: usize,
@@ -62,6 +66,21 @@ pub enum EndReason {
     /// The peer's request, which had not arrived in whole, was the largest of those that took too much memory together.
     #[error("the unfinished requests of all clients take too much memory (limit total_buffered)")]
     Overloaded,
+    /// The peer has read nothing for too long of what waits to be sent.
+    #[error("the peer does not read: for {} s it has taken nothing of what waits to be sent (limit write_timeout)", limit.as_secs_f64())]
+    Stalled {
+        /// The limit in force.
+        limit: Duration,
+    },
+    /// The peer has given no sign of life.
+    #[error(
+        "the peer is silent: nothing has come from it for {} s, nor an answer to a ping (setting heartbeat = {} s)",
+        2.0 * interval.as_secs_f64(), interval.as_secs_f64()
+    )]
+    Silent {
+        /// The interval of the heartbeat.
+        interval: Duration,
+    },
     /// The process forked, and this is the child.
     #[error("the connection belongs to the parent process; open a new one after fork()")]
     Forked,
@@ -117,6 +136,12 @@ pub enum CallError {
     Unreadable(#[from] ScanError),
 }
 
+impl<E> From<Interrupted> for StartError<E> {
+    fn from(Interrupted: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
 /// Why a call could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -130,6 +155,9 @@ pub enum StartError<E> {
     /// The message is too large for the wire.
     #[error(transparent)]
     Message(EncodeError),
+    /// The deadline passed before there was room to queue it: the peer does not read.
+    #[error("the peer took nothing of what waits to be sent in time")]
+    TimedOut,
     /// A signal handler ended the wait for room to write.
     #[error("interrupted")]
     Interrupted,

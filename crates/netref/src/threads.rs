@@ -29,8 +29,10 @@
 //! and a pool of its own, and leaves the links of its parent alone: calls fail with [`EndReason::Forked`], and nothing is
 //! read or written. Links made in the child are like any others.
 
+mod backlog;
 mod call;
 mod event_loop;
+mod heartbeat;
 mod host;
 mod link;
 mod pipes;
@@ -43,9 +45,9 @@ mod transport;
 mod turn;
 mod watch;
 
-pub use crate::failure::{CallError, Closed, EndReason, StartError};
+pub use crate::failure::{CallError, Closed, EndReason, Interrupted, StartError};
 pub use call::{Call, Callback, Outcome, WaitError};
-pub use host::{Dispatch, Host, Interrupted};
+pub use host::{Dispatch, Host};
 pub use link::{Link, LinkOptions};
 pub use pipes::PipeTransport;
 pub use sending::ExchangeError;

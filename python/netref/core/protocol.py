@@ -59,6 +59,7 @@ DEFAULT_CONFIG = {
     "wire": "v6",
     "dispatch": "chain",
     "close_timeout": 1,
+    "heartbeat": None,
     "serve": "background",
     "strict_policy": False,
     "loop": None,
@@ -70,7 +71,9 @@ is ``"chain"`` to run a request of the peer on the thread that waits for the cal
 them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
 ``"manual"``. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
 made, or else one in a thread of netref's own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
-note. All other keys here are RPyC's.
+note. ``heartbeat`` is after how many seconds of silence the peer is asked for a sign of life; if it gives none for as long again,
+the connection is given up. A stock peer gives none while it is busy, or serves nobody; None, which is the default, is to ask
+nothing. All other keys here are RPyC's.
 
 ``strict_policy`` has the attribute policy decide about ``repr``, ``str``, ``hash``, ``dir`` and calls of objects too, which
 are open otherwise: by their special names, and for what is no function or method also ``__call__``.

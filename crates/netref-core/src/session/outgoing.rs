@@ -22,6 +22,8 @@ pub struct Outgoing {
     pub(super) seq: Seq,
     pub(super) parent: Option<Seq>,
     pub(super) threads: Option<Threads>,
+    /// Calls that this one is inside of.
+    pub(super) depth: usize,
     pub(super) draft: Draft,
     pub(super) compression: Compression,
 }
@@ -57,7 +59,9 @@ impl Outgoing {
             self.draft.bind(threads);
         }
         match self.draft.check_size() {
-            Ok(()) => Ok(Sealed { seq: self.seq, bytes: self.draft.seal(self.compression) }),
+            Ok(()) => {
+                Ok(Sealed { seq: self.seq, depth: self.depth, bytes: self.draft.seal(self.compression) })
+            }
             Err(error) => Err(Unsendable { message: Box::new(self), error }),
         }
     }
@@ -77,6 +81,7 @@ pub struct Unsendable {
 #[derive(Debug)]
 pub struct Sealed {
     pub(super) seq: Seq,
+    pub(super) depth: usize,
     pub(super) bytes: Vec<u8>,
 }
 

@@ -4,10 +4,12 @@ use super::{Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
 use crate::extension::{HELLO, Hello};
+use crate::limits::Limits;
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
 use crate::refs::ReleaseError;
 use crate::request::handlers;
 use crate::threads::Threads;
+use crate::unbegun::Waiting;
 
 impl<O: Clone, T> Session<O, T> {
     pub(super) fn accept_request(
@@ -50,31 +52,52 @@ impl<O: Clone, T> Session<O, T> {
                 self.counters.refused += 1;
                 self.refuse(head.seq, "RuntimeError", "the server is shutting down");
             }
-            _ if self.inflight >= self.limits.max_inflight => {
-                self.counters.refused += 1;
-                let max = self.limits.max_inflight;
-                let busy = format!("busy: {max} requests are unanswered already (limit max_inflight)");
-                self.refuse(head.seq, "RuntimeError", &busy);
-            }
             _ => {
-                self.inflight += 1;
+                let depth = parent.and_then(|seq| self.pending.get(&seq)).map(Pending::depth_inside);
+                if let Err((class, text)) = self.check_room(depth) {
+                    self.counters.refused += 1;
+                    self.refuse(head.seq, class, &text);
+                    return Ok(Event::Handled);
+                }
                 self.counters.requests_received += 1;
                 let Head { kind, seq, .. } = *head;
                 let limits = self.limits.clone();
+                let waiting = Some(Waiting::new(&self.unbegun, payload.len()));
+                self.inflight += 1;
+                self.nested.extend(depth.map(|depth| (seq, depth)));
                 return Ok(Event::Request(Inbound {
                     kind,
                     seq,
                     handler,
                     parent,
                     thread: threads.map(|threads| threads.to),
+                    depth: depth.unwrap_or(0),
                     payload,
                     body,
                     claims,
                     limits,
+                    waiting,
                 }));
             }
         }
         Ok(Event::Handled)
+    }
+
+    /// Whether one more request can be taken that is inside of so many calls: if not, the exception and its text.
+    fn check_room(&self, depth: Option<usize>) -> Result<(), (&'static str, String)> {
+        let Limits { max_call_depth, max_backlog, .. } = *self.limits;
+        if depth.is_some_and(|depth| depth >= max_call_depth) {
+            let text =
+                format!("{max_call_depth} calls are under way, each inside another (limit max_call_depth)");
+            return Err(("RecursionError", text));
+        }
+        // Where no reply is awaited, the driver stops reading: this one had been read before.
+        if self.has_full_backlog() && self.awaits_reply() {
+            let text =
+                format!("busy: requests that wait take {max_backlog} bytes already (limit max_backlog)");
+            return Err(("RuntimeError", text));
+        }
+        Ok(())
     }
 
     fn scan_request(&self, head: &Head, payload: &[u8]) -> Result<Scanned<O>, ScanError> {
@@ -115,24 +138,29 @@ impl<O: Clone, T> Session<O, T> {
         head: Head,
         payload: Vec<u8>,
     ) -> Result<Event<O, T>, ProtocolError> {
-        // A reply to nothing is not even looked at.
-        let Some(pending) = self.pending.remove(&head.seq) else { return Ok(Event::Handled) };
         let seq = head.seq;
+        let pending = self.pending.remove(&seq);
+        let was_abandoned = self.abandoned.remove(&seq);
+        // A reply to nothing is not even looked at, unless it may be to a call so old that it is forgotten.
+        if pending.is_none() && !was_abandoned && self.abandoned.first().is_none_or(|oldest| seq > *oldest) {
+            return Ok(Event::Handled);
+        }
         let message = self.scan_reply(head, payload);
         if let Err(ScanError::Malformed(error)) = &message
             && let Err(fatal) = self.count_error(error)
         {
             // The call ends with the connection, like all the others.
-            self.pending.insert(seq, pending);
+            self.pending.extend(pending.map(|pending| (seq, pending)));
             return Err(fatal);
         }
         match pending {
-            Pending::Waiting(token) => {
+            Some(Pending::Call { token, .. }) => {
                 self.counters.replies_received += 1;
                 return Ok(Event::Reply { token, message });
             }
-            Pending::Abandoned => {}
-            Pending::Hello => self.accept_hello_reply(message.ok()),
+            Some(Pending::Hello) => self.accept_hello_reply(message.ok()),
+            // Whatever references it carries go back as it is dropped.
+            None => {}
         }
         Ok(Event::Handled)
     }
@@ -151,7 +179,20 @@ impl<O: Clone, T> Session<O, T> {
         reader.finish()?;
         let Head { kind, seq, body } = head;
         let limits = self.limits.clone();
-        Ok(Inbound { kind, seq, handler: 0, parent: None, thread: None, payload, body, claims, limits })
+        let (thread, waiting) = (None, None);
+        Ok(Inbound {
+            kind,
+            seq,
+            handler: 0,
+            parent: None,
+            thread,
+            depth: 0,
+            payload,
+            body,
+            claims,
+            limits,
+            waiting,
+        })
     }
 
     fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
@@ -224,6 +265,16 @@ impl<O: Clone, T> Session<O, T> {
         {
             self.features = self.offered().intersection(hello.features);
             self.peer = Some(hello);
+        }
+    }
+}
+
+impl<T> Pending<T> {
+    /// How many calls a request that is part of this one is inside of.
+    fn depth_inside(&self) -> usize {
+        match self {
+            Self::Call { depth, .. } => depth + 1,
+            Self::Hello => 0,
         }
     }
 }

@@ -44,6 +44,16 @@ fn inbound(side: &Side, payload: Vec<u8>) -> Inbound<Rc<Thing>> {
     }
 }
 
+/// Starts a call that is part of the peer's request `parent`, if given.
+fn call(side: &Side, parent: Option<i64>) -> i64 {
+    let mut session = side.session.borrow_mut();
+    let mut message = session.start_request(handlers::GETROOT, parent);
+    message.boxer(&Limits::default()).arguments(side, &[]).unwrap();
+    let seq = message.seq();
+    session.send_request(message.seal().unwrap(), 0).unwrap();
+    seq
+}
+
 fn ping(seq: i64) -> Vec<u8> {
     plain_request(seq, handlers::PING, &[text("still there?")])
 }
@@ -131,21 +141,81 @@ fn lending_stops_at_max_exported() {
 }
 
 #[test]
-fn requests_beyond_max_inflight_are_refused_and_give_their_references_back() {
+fn requests_beyond_max_backlog_are_refused_and_give_their_references_back() {
     let mut limits = Limits::default();
-    limits.max_inflight = 2;
+    limits.max_backlog = 600;
     let side = side(limits);
     let theirs = IdPack { name: "their.Thing".into(), class: 5, instance: 6 };
-    let call = |seq| request(seq, handlers::REPR, &[boxed(4, &pack(&theirs))]);
-    let running = [inbound(&side, call(1)), inbound(&side, call(2))];
-    assert_eq!(side.handled(call(3)), [raised(3, "RuntimeError"), Sent::Request(handlers::DEL)]);
-    assert_eq!(side.handled(ping(4)), [echoed(4)], "PING is answered inline");
-    assert_eq!(side.session.borrow().inflight(), 2);
-    let reply = side.session.borrow().start_reply(1, ReplyKind::Exception);
-    side.session.borrow_mut().send_reply(reply.seal().unwrap());
-    inbound(&side, call(5));
-    drop(running);
+    let repr = |seq| request(seq, handlers::REPR, &[boxed(4, &pack(&theirs))]);
+    let mut waiting = [inbound(&side, repr(1)), inbound(&side, repr(2)), inbound(&side, repr(3))];
+    assert!(side.session.borrow().is_overloaded());
+    // Nothing more is read then, unless a reply is awaited.
+    let ours = call(&side, None);
+    side.sent();
+    assert_eq!(side.handled(repr(4)), [raised(4, "RuntimeError"), Sent::Request(handlers::DEL)]);
+    side.accept(message(2, ours, &boxed(1, &int(0)))).unwrap();
+    assert_eq!(side.handled(ping(5)), [echoed(5)], "PING is answered inline");
+    assert_eq!(side.session.borrow().inflight(), 3);
+    drop(waiting[0].arguments(&side).unwrap());
+    assert!(!side.session.borrow().is_overloaded(), "one has begun");
+    assert_eq!(side.session.borrow().releases().take().len(), 1);
+    let another = inbound(&side, repr(6));
+    drop((waiting, another));
     assert_eq!(side.session.borrow().releases().take(), [(theirs, 3)], "of those never read");
+}
+
+/// A side that waits for a reply goes on reading, since the reply may be behind any number of requests.
+#[test]
+fn a_side_that_waits_is_never_overloaded() {
+    let mut limits = Limits::default();
+    limits.max_backlog = 0;
+    let side = side(limits);
+    let waiting = inbound(&side, plain_request(1, handlers::GETROOT, &[]));
+    assert!(side.session.borrow().is_overloaded());
+    let seq = call(&side, None);
+    assert!(!side.session.borrow().is_overloaded());
+    side.accept(message(2, seq, &boxed(1, &int(0)))).unwrap();
+    assert!(side.session.borrow().is_overloaded());
+    drop(waiting);
+    assert!(!side.session.borrow().is_overloaded());
+}
+
+/// Each side refuses what is too deep, so neither needs to trust the other's count.
+#[test]
+fn calls_nest_no_deeper_than_max_call_depth() {
+    let mut limits = Limits::default();
+    limits.max_call_depth = 3;
+    let side = side(limits);
+    let part_of =
+        |seq, parent| message(1, seq, &tuple(&[int(handlers::GETROOT), boxed(2, &tuple(&[])), int(parent)]));
+    let first = inbound(&side, plain_request(1, handlers::GETROOT, &[]));
+    let ours = call(&side, Some(first.seq()));
+    let second = inbound(&side, part_of(2, ours));
+    assert_eq!((first.depth(), second.depth()), (0, 2));
+    let deeper = call(&side, Some(second.seq()));
+    side.sent();
+    assert_eq!(side.handled(part_of(3, deeper)), [raised(3, "RecursionError")]);
+    let beside = call(&side, None);
+    assert_eq!(inbound(&side, part_of(4, beside)).depth(), 1, "another chain is not concerned");
+}
+
+/// A peer that never answers costs no memory for each call that is given up.
+#[test]
+fn calls_given_up_are_forgotten_in_the_end_but_their_references_are_not() {
+    let side = side(Limits::default());
+    let calls: Vec<_> = (0..5000).map(|_| call(&side, None)).collect();
+    for seq in &calls {
+        assert_eq!(side.session.borrow_mut().abandon(*seq), Some(0));
+        assert_eq!(side.session.borrow_mut().abandon(*seq), None);
+    }
+    side.sent();
+    let theirs = IdPack { name: "their.Thing".into(), class: 5, instance: 6 };
+    for seq in [calls[0], calls[4999], calls[4998], 1_000_000] {
+        side.accept(message(2, seq, &boxed(4, &pack(&theirs)))).unwrap();
+    }
+    let released = side.session.borrow().releases().take();
+    assert_eq!(released, [(theirs, 3)], "what was never asked for is not looked at");
+    assert!(format!("{:?}", side.session.borrow()).len() < 50_000, "they are not kept");
 }
 
 #[test]

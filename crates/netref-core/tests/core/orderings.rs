@@ -144,7 +144,10 @@ fn peer(dialect: Option<Dialect>, calls: usize, random: &mut Random) -> Peer {
         limits.max_exported = 1 + random.below(6);
     }
     if random.once_in(5) {
-        limits.max_inflight = 1 + random.below(3);
+        limits.max_backlog = random.below(1000);
+    }
+    if random.once_in(5) {
+        limits.max_call_depth = 1 + random.below(4);
     }
     let features = match random.below(4) {
         0 => Features::NONE,

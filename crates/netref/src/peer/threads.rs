@@ -1,7 +1,7 @@
 //! The other side of a connection that the thread driver runs.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use netref_core::boxing::Boxer;
 use netref_core::message::{Handler, Inbound};
@@ -81,12 +81,11 @@ impl ThreadsPeer {
     ) -> Result<Value> {
         let link = &self.0.link;
         let timeout = self.side().timeout();
-        let deadline = timeout.and_then(|limit| Instant::now().checked_add(limit));
         let what = || match handler {
             Handler::Number(number) => Request::<Value>::describe(number).to_owned(),
             Handler::Name(name) => name.to_owned(),
         };
-        match link.exchange(handler, deadline, |boxer| write(world, boxer)) {
+        match link.exchange(handler, timeout, |boxer| write(world, boxer)) {
             Ok(outcome) => read_outcome(world, outcome),
             Err(ExchangeError::Start(error)) => Err(error.into()),
             Err(_) => Err(Error::TimedOut { what: what(), limit: timeout.unwrap_or_default() }),

@@ -56,6 +56,8 @@ struct State<S> {
     depth: usize,
     /// The thread that waits is running a request meanwhile.
     is_running: bool,
+    /// A thread that waits has to stop in time, and so runs no requests.
+    is_punctual: bool,
     inbox: VecDeque<Inbound<S>>,
     callback: Option<Callback>,
 }
@@ -90,6 +92,7 @@ impl<S> Call<S> {
             waiters: SmallVec::new(),
             depth: 0,
             is_running: false,
+            is_punctual: false,
             inbox: VecDeque::new(),
             callback,
         };
@@ -164,7 +167,7 @@ impl<S> Call<S> {
     pub(super) fn hand_over(&self, request: Inbound<S>) -> Option<Inbound<S>> {
         let mut state = self.lock();
         match state.waiters.first() {
-            Some(waiter) if !state.completed && state.depth < MAX_NESTING => {
+            Some(waiter) if state.takes_requests() && state.depth < MAX_NESTING => {
                 let thread = waiter.thread.clone();
                 state.inbox.push_back(request);
                 thread.unpark();
@@ -174,11 +177,13 @@ impl<S> Call<S> {
         }
     }
 
-    /// The calling thread waits, or is about to: requests that belong to the call are kept for it.
-    pub(super) fn enter(&self) {
+    /// The calling thread waits, or is about to: requests that belong to the call are kept for it, unless it is to be
+    /// `punctual`.
+    pub(super) fn enter(&self, punctual: bool) {
         let mut state = self.lock();
         state.waiters.push(Waiter { thread: thread::current(), number: thread_number() });
         state.depth = nesting();
+        state.is_punctual |= punctual;
     }
 
     /// The calling thread waits no more. If no other thread does either, returns the requests that nobody is left to run.
@@ -208,11 +213,16 @@ impl<S> Call<S> {
         self.lock().is_running = true;
     }
 
+    /// True if the thread that waits may run requests meanwhile.
+    pub(super) fn takes_requests(&self) -> bool {
+        self.lock().takes_requests()
+    }
+
     /// True if a thread waits that has nothing else to do, and could run a request.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        let is_busy = state.completed || state.is_running || !state.inbox.is_empty();
-        !is_busy && state.depth < MAX_NESTING && !state.waiters.is_empty()
+        let is_free = state.takes_requests() && !state.is_running && state.inbox.is_empty();
+        is_free && state.depth < MAX_NESTING && !state.waiters.is_empty()
     }
 
     /// True if the thread of this number waits, and could run a request.
@@ -235,6 +245,12 @@ impl<S> Call<S> {
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> State<S> {
+    fn takes_requests(&self) -> bool {
+        !self.completed && !self.is_punctual
     }
 }
 

@@ -5,11 +5,9 @@ use std::thread;
 
 use netref_core::message::Seq;
 
+use super::sending::HIGH_WATER;
 use super::{Call, Callback, Host, Link};
 use crate::running::RunningRequest;
-
-/// While more bytes than this wait to be sent, a program that does not block should wait before it sends more.
-const HIGH_WATER: usize = 8 * 1024 * 1024;
 
 impl<H: Host> Link<H> {
     /// Whether so little waits to be sent that more may be added.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use netref_core::message::Inbound;
 
-use super::{Closed, Link};
+use super::{Closed, Interrupted, Link};
 
 /// The object world on this side of a link, and the process it lives in.
 pub trait Host: Send + Sync + Sized + 'static {
@@ -29,7 +29,13 @@ pub trait Host: Send + Sync + Sized + 'static {
         work();
     }
 
-    /// Called when a wait was interrupted by a signal, and from time to time in a thread that is parked.
+    /// Whether a signal may have the calling thread stop waiting, so that it must look for one from time to time.
+    fn heeds_signals(&self) -> bool {
+        false
+    }
+
+    /// Called when a wait was interrupted by a signal, and from time to time in a thread that is parked and
+    /// [heeds signals](Self::heeds_signals).
     ///
     /// # Errors
     /// [`Interrupted`] to end the wait.
@@ -37,10 +43,6 @@ pub trait Host: Send + Sync + Sized + 'static {
         Ok(())
     }
 }
-
-/// A signal handler asked for the wait to end (Ctrl-C in Python).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted;
 
 /// Where requests of the peer run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,10 @@ use netref_core::limits::Limits;
 use netref_core::message::Dialect;
 use netref_core::refs::{IdPack, Releases};
 use netref_core::request::handlers;
-use netref_core::session::{Options, Session};
+use netref_core::session::{Options, Session, Unbegun};
 
+use super::backlog::Backlog;
+use super::heartbeat::Pulse;
 use super::sending::{Flush, Unsent};
 use super::turn::Turn;
 use super::watch::{Watched, watch};
@@ -35,6 +37,9 @@ pub struct LinkOptions {
     pub bind_threads: bool,
     /// Whether the driver reads while nobody waits. If not, the peer is served only by threads that wait or serve.
     pub background: bool,
+    /// How long the peer may be silent before it is asked for a sign of life. After twice as long the connection is given
+    /// up. `None` for ever.
+    pub heartbeat: Option<Duration>,
 }
 
 impl Default for LinkOptions {
@@ -48,6 +53,7 @@ impl Default for LinkOptions {
             dispatch: Dispatch::default(),
             bind_threads,
             background: true,
+            heartbeat: None,
         }
     }
 }
@@ -64,6 +70,7 @@ pub struct Link<H: Host> {
     /// Messages say which thread they are from.
     pub(super) bind_threads: bool,
     pub(super) background: bool,
+    pub(super) pulse: Option<Pulse>,
     session: Mutex<LinkSession<H>>,
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.
@@ -71,6 +78,8 @@ pub struct Link<H: Host> {
     pub(super) incoming: Mutex<Incoming>,
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
+    pub(super) backlog: Backlog<H::Shared>,
+    pub(super) unbegun: Arc<Unbegun>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
     closed: OnceLock<Closed>,
     /// This side has sent CLOSE.
@@ -90,13 +99,12 @@ impl<H: Host> Link<H> {
     /// Starts a link over a connected transport.
     #[must_use]
     pub fn new(host: H, transport: Box<dyn Transport>, options: LinkOptions) -> Arc<Self> {
-        let LinkOptions { limits, dialect, compression, features, dispatch, bind_threads, background } =
-            options;
+        let LinkOptions { limits, dialect, compression, features, bind_threads, .. } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
         let session = Session::new(Options { limits, dialect, compression, features, bind_threads });
         let limits = session.limits().clone();
         transport.keep_alive(&limits);
-        Arc::new_cyclic(|link: &Weak<Self>| Self {
+        let link = Arc::new_cyclic(|link: &Weak<Self>| Self {
             host,
             transport,
             incoming: Mutex::new(Incoming::new(
@@ -104,14 +112,17 @@ impl<H: Host> Link<H> {
                 dialect.is_none().then(|| overload(link.clone())),
             )),
             limits,
-            dispatch,
+            dispatch: options.dispatch,
             bind_threads,
-            background,
+            background: options.background,
+            pulse: options.heartbeat.map(Pulse::new),
+            unbegun: session.unbegun().clone(),
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
             session: Mutex::new(session),
             unsent: Mutex::default(),
             turn: Turn::new(),
+            backlog: Backlog::new(),
             servers: Mutex::default(),
             closed: OnceLock::new(),
             closes: AtomicBool::new(false),
@@ -122,7 +133,9 @@ impl<H: Host> Link<H> {
             watched: AtomicBool::new(false),
             last_epoch: AtomicU64::new(u64::MAX),
             process: std::process::id(),
-        })
+        });
+        link.start_heartbeat();
+        link
     }
 
     /// The object world on this side.
@@ -196,9 +209,8 @@ impl<H: Host> Link<H> {
     pub fn close(self: &Arc<Self>, patience: Duration) {
         if !self.is_closed() && !patience.is_zero() {
             self.closes.store(true, Ordering::Release);
-            let deadline = Instant::now().checked_add(patience);
             // Whether it answers, hangs up or stays silent: the connection ends.
-            let _ = self.exchange(handlers::CLOSE, deadline, |boxer| boxer.no_arguments());
+            let _ = self.exchange(handlers::CLOSE, Some(patience), |boxer| boxer.no_arguments());
         }
         self.end(EndReason::ClosedHere);
     }
@@ -266,6 +278,7 @@ impl<H: Host> Link<H> {
         let ended = self.session().end();
         self.note_answer();
         self.transport.close();
+        let waiting = self.backlog.clear();
         let callbacks: Vec<_> = ended
             .tokens
             .into_iter()
@@ -278,7 +291,7 @@ impl<H: Host> Link<H> {
         // From here on user code may run: callbacks of calls, the host, destructors.
         callbacks.into_iter().for_each(|callback| callback());
         self.host.ended(self, &closed);
-        drop(ended.garbage);
+        drop((ended.garbage, waiting));
     }
 
     /// When the connection will end if the peer sends nothing more, where nobody reads to notice: for a driver of several
@@ -351,26 +364,30 @@ impl<H: Host> Watched for Link<H> {
         }
         // First of all: whoever gives up the turn from now on asks to be watched again.
         self.watched.store(false, Ordering::Release);
+        let is_needed = self.tick_backlog();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
         if !quiet {
             return !self.watched.swap(true, Ordering::AcqRel);
         }
+        let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);
         // Nothing happened since the last look.
         if self.background && !glance.taken && self.turn.try_take() {
             self.spawn(|link| link.read_in_background());
-            return false;
+            return again;
         }
         // Neither waiting for room nor what follows from the end (user code) is for the thread that watches.
         match self.flush() {
             Flush::Done => {}
             // Nobody else may know that there is something left: whoever queued it has left it to this flush.
-            Flush::Full => self.spawn(|link| {
-                let _ = link.transmit(None);
-            }),
+            Flush::Full(_) => self.spawn(Self::transmit_rest),
             Flush::Failed(reason) => self.spawn(|link| link.end(reason)),
         }
-        false
+        again
+    }
+
+    fn beat(self: Arc<Self>) -> Option<Instant> {
+        self.check_pulse()
     }
 }
 

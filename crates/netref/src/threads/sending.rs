@@ -3,20 +3,25 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use netref_core::boxing::Boxer;
 use netref_core::message::{Handler, Seq};
 use netref_core::session::{Outgoing, ReplyKind, Sealed};
 
-use super::serving::Goal;
+use super::serving::{Goal, SIGNAL_CHECK, earlier};
 use super::transport::Interest;
 use super::{Call, Callback, Host, Interrupted, Link, Outcome, WaitError};
 use crate::failure::{EndReason, StartError};
 use crate::running;
 
-/// Bytes that may wait to be sent before the connection is given up: the peer does not read.
-const MAX_QUEUED: usize = 256 * 1024 * 1024;
+/// While more bytes than this wait to be sent, no message is added to them but by the thread that reads.
+pub(super) const HIGH_WATER: usize = 8 * 1024 * 1024;
+
+/// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
+/// middle of one. It is the limit that calls have unless told otherwise.
+const PATIENT: Duration = Duration::from_secs(30);
 
 /// What a call says of a request that was addressed to a name.
 const NO_NUMBER: i64 = 0;
@@ -26,6 +31,17 @@ const NO_NUMBER: i64 = 0;
 pub(super) struct Unsent {
     bytes: Vec<u8>,
     written: usize,
+    /// Since when the transport has taken nothing, if it had no room the last time.
+    full_since: Option<Instant>,
+}
+
+/// Whether the thread that sends a request waits for the reply.
+#[derive(Clone, Copy, Debug)]
+enum Waits {
+    /// At once; and if it is to be punctual, it runs no requests meanwhile.
+    Now { punctual: bool },
+    /// Later, or another thread does, or none.
+    Perhaps,
 }
 
 /// What became of an attempt to write everything out.
@@ -33,8 +49,8 @@ pub(super) struct Unsent {
 pub(super) enum Flush {
     /// Nothing is left, or another thread is writing, which will see what this one queued.
     Done,
-    /// The transport has no room.
-    Full,
+    /// The transport has no room. If it still has none at that time, the connection is given up.
+    Full(Option<Instant>),
     /// The connection is over, and has to be ended with no lock and no turn held.
     Failed(EndReason),
 }
@@ -52,18 +68,23 @@ pub enum ExchangeError<E> {
 }
 
 impl<H: Host> Link<H> {
-    /// Sends a request and waits for its reply. Callbacks that belong to the request run on the calling thread, however soon
-    /// they come.
+    /// Sends a request and waits for its reply, for as long as `limit`. Callbacks that belong to the request run on the calling
+    /// thread, however soon they come; but not if the limit is below 30 s, since it could not be kept while one runs.
     ///
     /// # Errors
     /// [`ExchangeError`].
     pub fn exchange<'a, E>(
         self: &Arc<Self>,
         handler: impl Into<Handler<'a>>,
-        deadline: Option<Instant>,
+        limit: Option<Duration>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Outcome<H::Shared>, ExchangeError<E>> {
-        let call = self.send_call(None, handler.into(), None, deadline, true, write)?;
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let waits = Waits::Now { punctual: self.is_to_be_punctual(limit) };
+        let call = match self.send_call(None, handler.into(), None, deadline, waits, write) {
+            Err(StartError::TimedOut) => return Err(ExchangeError::Wait(WaitError::TimedOut)),
+            sent => sent?,
+        };
         let waited = self.wait_entered(&call, deadline);
         self.stop_waiting(&call);
         match (waited, call.take()) {
@@ -78,7 +99,8 @@ impl<H: Host> Link<H> {
     /// Sends a request and returns the call that awaits its reply. Blocks only while the transport has no room, and reads
     /// meanwhile. `write` writes the arguments; it runs with no lock held.
     ///
-    /// For a call that this thread waits for at once, [`exchange`](Self::exchange) is right.
+    /// For a call that this thread waits for at once, [`exchange`](Self::exchange) is right. After the deadline nothing is
+    /// waited for any more.
     ///
     /// # Errors
     /// [`StartError`]; nothing was sent then, and nothing is lent.
@@ -89,7 +111,7 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(None, handler.into(), callback, deadline, false, write)
+        self.send_call(None, handler.into(), callback, deadline, Waits::Perhaps, write)
     }
 
     /// As [`start`](Self::start), under a number that was [taken](netref_core::Session::take_number) for the request.
@@ -103,26 +125,33 @@ impl<H: Host> Link<H> {
         callback: Option<Callback>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(Some(seq), handler.into(), callback, None, false, write)
+        self.send_call(Some(seq), handler.into(), callback, None, Waits::Perhaps, write)
     }
 
-    /// Sends a request. If the calling thread `waits` for its reply, that is known before the peer can call back.
+    /// Sends a request. If the calling thread waits for its reply, that is known before the peer can call back.
     fn send_call<E>(
         self: &Arc<Self>,
         seq: Option<Seq>,
         handler: Handler<'_>,
         callback: Option<Callback>,
         deadline: Option<Instant>,
-        waits: bool,
+        waits: Waits,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
         if let Some(closed) = self.closed().or_else(|| self.forked()) {
             return Err(StartError::Closed(closed));
         }
         let parent = running::request_of(self.address());
-        let mut message = match seq {
-            Some(seq) => self.session().start_numbered(seq, handler, parent),
-            None => self.session().start_request(handler, parent),
+        if let Some(parent) = parent {
+            self.note_progress(parent);
+        }
+        let (mut message, queued) = {
+            let mut session = self.session();
+            let message = match seq {
+                Some(seq) => session.start_numbered(seq, handler, parent),
+                None => session.start_request(handler, parent),
+            };
+            (message, session.queued())
         };
         self.sign(&mut message);
         let handler = match handler {
@@ -130,9 +159,12 @@ impl<H: Host> Link<H> {
             Handler::Name(_) => NO_NUMBER,
         };
         let call = Arc::new(Call::new(message.seq(), handler, callback));
+        if queued > HIGH_WATER && !self.wait_for_room(deadline)? {
+            return Err(StartError::TimedOut);
+        }
         let frame = self.write_message(message, write)?;
-        if waits {
-            call.enter();
+        if let Waits::Now { punctual } = waits {
+            call.enter(punctual);
         }
         let sent = self.session().send_request(frame, call.clone());
         if sent.is_err() {
@@ -141,10 +173,10 @@ impl<H: Host> Link<H> {
         self.unsettled.store(true, Ordering::Release);
         match self.transmit(deadline) {
             Ok(()) => Ok(call),
-            Err(Interrupted) => {
+            Err(interrupted) => {
                 self.stop_waiting(&call);
                 self.abandon(&call);
-                Err(StartError::Interrupted)
+                Err(interrupted.into())
             }
         }
     }
@@ -174,14 +206,39 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<(), StartError<E>> {
-        let mut message = self.session().start_reply(seq, kind);
+        let (mut message, queued) = {
+            let session = self.session();
+            (session.start_reply(seq, kind), session.queued())
+        };
         self.sign(&mut message);
+        if queued > HIGH_WATER {
+            self.wait_for_room(deadline)?;
+        }
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
         self.unsettled.store(true, Ordering::Release);
-        let sent = self.transmit(deadline).map_err(|Interrupted| StartError::Interrupted);
+        let sent = self.transmit(deadline);
         self.note_answer();
-        sent
+        Ok(sent?)
+    }
+
+    /// Waits until less is queued. False if the deadline passed first.
+    fn wait_for_room(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
+        while self.session().queued() > HIGH_WATER && !self.is_closed() {
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                return Ok(false);
+            }
+            self.transmit(deadline)?;
+            // Another thread may be writing.
+            self.host.blocking(thread::yield_now);
+        }
+        Ok(true)
+    }
+
+    /// Whether a thread that waits for no longer than `limit` runs no requests meanwhile. It does those that are addressed to
+    /// it.
+    pub(super) fn is_to_be_punctual(&self, limit: Option<Duration>) -> bool {
+        !self.bind_threads && limit.is_some_and(|limit| limit < PATIENT)
     }
 
     /// Says which thread a message is from, if the peer wants to know.
@@ -219,23 +276,34 @@ impl<H: Host> Link<H> {
                     self.end(reason);
                     return Ok(());
                 }
-                Flush::Full => {}
-            }
-            if deadline.is_some_and(|at| Instant::now() >= at) {
-                // What is queued stays so, and goes out when there is room; only the wait is over.
-                self.attend();
-                return Ok(());
-            }
-            if self.turn.try_take() {
-                self.read_until(&Goal::Output, deadline)?;
-            } else {
-                let waited =
-                    self.host.blocking(|| self.transport.wait(Interest::Write, self.slice(deadline)));
-                if waited.is_err() {
-                    self.host.check_signals()?;
+                Flush::Full(given_up_at) => {
+                    if deadline.is_some_and(|at| Instant::now() >= at) {
+                        // What is queued stays so, and goes out when there is room; only the wait is over.
+                        self.attend();
+                        return Ok(());
+                    }
+                    let deadline = earlier(deadline, given_up_at);
+                    if !self.is_overloaded() && self.turn.try_take() {
+                        self.read_until(&Goal::Output, deadline)?;
+                    } else {
+                        self.wait_to_write(deadline)?;
+                    }
                 }
             }
         }
+    }
+
+    /// The same for a driver's thread, which nobody interrupts.
+    pub(super) fn transmit_rest(self: &Arc<Self>) {
+        let _ = self.transmit(None);
+    }
+
+    fn wait_to_write(&self, deadline: Option<Instant>) -> Result<(), Interrupted> {
+        let heeds_signals = self.host.heeds_signals();
+        let until =
+            if heeds_signals { earlier(deadline, Some(Instant::now() + SIGNAL_CHECK)) } else { deadline };
+        let waited = self.host.blocking(|| self.transport.wait(Interest::Write, until));
+        if heeds_signals || waited.is_err() { self.host.check_signals() } else { Ok(()) }
     }
 
     /// Writes what the transport takes without waiting.
@@ -249,14 +317,21 @@ impl<H: Host> Link<H> {
             self.unsettled.store(false, Ordering::Release);
             let Err(error) = self.write_out(&mut unsent) else { continue };
             self.unsettled.store(true, Ordering::Release);
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Flush::Failed(EndReason::Transport(error));
+            }
+            let full_since = *unsent.full_since.get_or_insert_with(Instant::now);
             drop(unsent);
-            let queued = self.session().queued();
-            return match error.kind() {
-                io::ErrorKind::WouldBlock if queued <= MAX_QUEUED => Flush::Full,
-                io::ErrorKind::WouldBlock => {
-                    Flush::Failed(EndReason::SlowConsumer { queued, max: MAX_QUEUED })
+            let (queued, max) = (self.session().queued(), self.limits.max_send_queue);
+            if queued > max {
+                return Flush::Failed(EndReason::SlowConsumer { queued, max });
+            }
+            let given_up_at = self.limits.write_timeout.and_then(|limit| full_since.checked_add(limit));
+            return match self.limits.write_timeout {
+                Some(limit) if given_up_at.is_some_and(|at| Instant::now() >= at) => {
+                    Flush::Failed(EndReason::Stalled { limit })
                 }
-                _ => Flush::Failed(EndReason::Transport(error)),
+                _ => Flush::Full(given_up_at),
             };
         }
         Flush::Done
@@ -272,7 +347,10 @@ impl<H: Host> Link<H> {
         loop {
             while unsent.written < unsent.bytes.len() {
                 match self.transport.write(&unsent.bytes[unsent.written..]) {
-                    Ok(count) => unsent.written += count,
+                    Ok(count) => {
+                        unsent.written += count;
+                        unsent.full_since = None;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }

@@ -10,16 +10,15 @@ use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
 use netref_core::session::Event;
 
-use super::call::MAX_NESTING;
-use super::call::Step;
+use super::call::{MAX_NESTING, Step};
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
 use crate::incoming::Incoming;
 use crate::running::{RunningRequest, nesting};
 
-/// A parked thread looks for signals as often, since waking from a park is not something that a signal does.
-const SIGNAL_CHECK: Duration = Duration::from_millis(100);
+/// A parked thread that heeds signals looks for them as often, since waking from a park is not something that a signal does.
+pub(super) const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 /// How long a peer that sent what is not taken may go on sending until it reads why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -28,8 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Goal<'a, S> {
     /// Until this call completes; or for ever, if it is a serving one.
     Call(&'a Arc<Call<S>>),
-    /// Until one message was worked on, as a serving thread does.
-    One,
+    /// Until one message was worked on, as a serving thread does, which waits by way of this call.
+    One(&'a Arc<Call<S>>),
     /// Until nothing waits to be written.
     Output,
     /// Until somebody else wants to.
@@ -37,7 +36,7 @@ pub(super) enum Goal<'a, S> {
 }
 
 /// What a thread that reads must do next, once it has given up the turn.
-enum Pause<S> {
+pub(super) enum Pause<S> {
     /// The goal is reached, or the deadline has passed: the caller knows which.
     Return,
     Run(Inbound<S>),
@@ -48,7 +47,8 @@ enum Pause<S> {
 }
 
 impl<H: Host> Link<H> {
-    /// Waits until `call` completes. Meanwhile the thread reads, and runs requests of the peer that belong to it.
+    /// Waits until `call` completes. Meanwhile the thread reads, and runs requests of the peer that belong to it; but not if
+    /// less than 30 s are left, since the deadline could not be kept while one runs.
     ///
     /// # Errors
     /// [`WaitError`]; the call goes on, unless it is [abandoned](Self::abandon).
@@ -57,7 +57,8 @@ impl<H: Host> Link<H> {
         call: &Arc<Call<H::Shared>>,
         deadline: Option<Instant>,
     ) -> Result<(), WaitError> {
-        call.enter();
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        call.enter(self.is_to_be_punctual(left));
         let outcome = self.wait_entered(call, deadline);
         self.stop_waiting(call);
         outcome
@@ -109,7 +110,7 @@ impl<H: Host> Link<H> {
         reading: Option<Instant>,
     ) -> Result<bool, Interrupted> {
         let server = self.new_server();
-        server.enter();
+        server.enter(false);
         let outcome = self.serve_one_entered(&server, deadline, reading);
         self.stop_waiting(&server);
         outcome
@@ -132,15 +133,14 @@ impl<H: Host> Link<H> {
             }
             // A deadline that has passed already still allows for what has arrived.
             if self.turn.take_or_follow(server) {
-                let worked = self.read_until(&Goal::One, reading)?;
+                let worked = self.read_until(&Goal::One(server), reading)?;
                 if worked || reading.is_some_and(|at| Instant::now() >= at) {
                     return Ok(worked);
                 }
             } else if deadline.is_some_and(|at| Instant::now() >= at) {
                 return Ok(false);
             } else {
-                self.host.blocking(|| park_until(self.slice(deadline)));
-                self.host.check_signals()?;
+                self.park(deadline)?;
             }
         }
     }
@@ -168,16 +168,20 @@ impl<H: Host> Link<H> {
             if self.turn.take_or_follow(call) {
                 self.read_until(&Goal::Call(call), deadline)?;
             } else {
-                self.host.blocking(|| park_until(self.slice(deadline)));
-                self.host.check_signals()?;
+                self.park(deadline)?;
             }
         }
     }
 
-    /// The deadline, or the next time to look for signals if that is earlier.
-    pub(super) fn slice(&self, deadline: Option<Instant>) -> Option<Instant> {
-        let check = Instant::now() + SIGNAL_CHECK;
-        Some(deadline.map_or(check, |at| at.min(check)))
+    /// Sleeps until another thread wakes this one, or the deadline passes, or it is time to look for signals.
+    fn park(&self, deadline: Option<Instant>) -> Result<(), Interrupted> {
+        if !self.host.heeds_signals() {
+            self.host.blocking(|| park_until(deadline));
+            return Ok(());
+        }
+        let until = earlier(deadline, Some(Instant::now() + SIGNAL_CHECK));
+        self.host.blocking(|| park_until(until));
+        self.host.check_signals()
     }
 
     /// Reads in the background until somebody else does or wants to. The calling thread has the turn.
@@ -207,7 +211,7 @@ impl<H: Host> Link<H> {
         match pause {
             Pause::Return => {}
             Pause::Run(request) => {
-                if let Goal::Call(call) = goal {
+                if let Goal::Call(call) | Goal::One(call) = goal {
                     call.begin_running();
                 }
                 self.run(request)?;
@@ -245,23 +249,23 @@ impl<H: Host> Link<H> {
                     Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
                 }
             }
-            let is_full = match self.flush() {
-                Flush::Done => false,
-                Flush::Full => true,
+            let (is_full, given_up_at) = match self.flush() {
+                Flush::Done => (false, None),
+                Flush::Full(given_up_at) => (true, given_up_at),
                 Flush::Failed(reason) => return Pause::End(reason),
             };
             if self.is_reached(goal, *worked) || self.is_closed() {
                 return Pause::Return;
             }
+            if self.is_overloaded() {
+                return self.pause(goal, deadline);
+            }
             let due = self.due_while(goal, &mut incoming);
-            let until = match (deadline, &due) {
-                (Some(deadline), Some((at, _))) => Some(deadline.min(*at)),
-                (deadline, due) => deadline.or(due.as_ref().map(|due| due.0)),
-            };
+            let until = earlier(deadline, due.as_ref().map(|due| due.0));
             let space = incoming.space(self.transport.reads_exactly());
             let received = self.host.blocking(|| {
                 if is_full {
-                    self.transport.wait(Interest::ReadOrWrite, until)?;
+                    self.transport.wait(Interest::ReadOrWrite, earlier(until, given_up_at))?;
                     self.transport.receive(space, Some(Instant::now()))
                 } else {
                     self.transport.receive(space, until)
@@ -270,7 +274,10 @@ impl<H: Host> Link<H> {
             match received {
                 Ok(0) if incoming.is_mid_frame() => return Pause::End(EndReason::Truncated),
                 Ok(0) => return Pause::End(EndReason::EndOfStream),
-                Ok(count) => incoming.filled(count),
+                Ok(count) => {
+                    incoming.filled(count);
+                    self.heard();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Pause::CheckSignals,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let now = Instant::now();
@@ -313,7 +320,7 @@ impl<H: Host> Link<H> {
     fn is_reached(&self, goal: &Goal<'_, H::Shared>, worked: bool) -> bool {
         match goal {
             Goal::Call(call) => call.is_completed(),
-            Goal::One => worked,
+            Goal::One(_) => worked,
             Goal::Output => !self.has_unsent(),
             Goal::Background => self.turn.has_followers(),
         }
@@ -391,20 +398,24 @@ impl<H: Host> Link<H> {
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {
             (Goal::Call(mine), Some(call))
-                if Arc::ptr_eq(mine, &call) && !call.is_completed() && has_room =>
+                if Arc::ptr_eq(mine, &call) && call.takes_requests() && has_room =>
             {
                 Owner::ThisThread
             }
             (_, Some(call)) => Owner::Waiter(call),
-            (Goal::One, None) => Owner::ThisThread,
+            (Goal::One(_), None) => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
-            (Goal::Call(mine), None) if !is_told && !mine.is_completed() && has_room => Owner::ThisThread,
+            (Goal::Call(mine), None) if !is_told && mine.takes_requests() && has_room => {
+                if self.may_begin(request.seq()) { Owner::ThisThread } else { Owner::Pool }
+            }
             (_, None) => {
-                let follower = self.turn.serving_follower();
-                match follower.or_else(|| if is_told { None } else { self.idle_call() }) {
-                    Some(call) => Owner::Waiter(call),
-                    None if matches!(goal, Goal::Background) => Owner::ThisThread,
-                    None => Owner::Pool,
+                let server = self.turn.idle_server();
+                match server.or_else(|| if is_told { None } else { self.idle_call() }) {
+                    Some(call) if call.is_serving() || self.may_begin(request.seq()) => Owner::Waiter(call),
+                    None if matches!(goal, Goal::Background) && self.may_begin(request.seq()) => {
+                        Owner::ThisThread
+                    }
+                    _ => Owner::Pool,
                 }
             }
         }
@@ -416,16 +427,13 @@ impl<H: Host> Link<H> {
         calls.into_iter().find(|call| call.is_idle())
     }
 
-    fn run(self: &Arc<Self>, request: Inbound<H::Shared>) -> Result<(), Interrupted> {
-        let _running = RunningRequest::enter(self.address(), request.seq());
-        self.host.handle(self, request)
-    }
-
-    fn run_on_pool(self: &Arc<Self>, request: Inbound<H::Shared>) {
-        self.spawn(|link| {
-            // There is nobody on a driver thread to interrupt.
-            let _ = link.run(request);
-        });
+    pub(super) fn run(self: &Arc<Self>, request: Inbound<H::Shared>) -> Result<(), Interrupted> {
+        let seq = request.seq();
+        let running = RunningRequest::enter(self.address(), seq);
+        let outcome = self.host.handle(self, request);
+        drop(running);
+        self.note_progress(seq);
+        outcome
     }
 }
 
@@ -436,7 +444,15 @@ enum Owner<S> {
     Pool,
 }
 
-fn park_until(deadline: Option<Instant>) {
+/// The earlier of two deadlines, where none is never.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+pub(super) fn park_until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
         None => thread::park(),

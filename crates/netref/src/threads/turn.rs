@@ -77,9 +77,9 @@ impl<S> Turn<S> {
         !self.lock().followers.is_empty()
     }
 
-    /// A parked thread that serves, to run a request that belongs to no call.
-    pub(super) fn serving_follower(&self) -> Option<Arc<Call<S>>> {
-        self.lock().followers.iter().find(|call| call.is_serving()).cloned()
+    /// A parked thread that serves and has nothing to do, to run a request that belongs to no call.
+    pub(super) fn idle_server(&self) -> Option<Arc<Call<S>>> {
+        self.lock().followers.iter().find(|call| call.is_serving() && call.is_idle()).cloned()
     }
 
     pub(super) fn look(&self) -> Glance {

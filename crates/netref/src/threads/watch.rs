@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::PerProcess;
 
@@ -20,11 +20,16 @@ const LAST_TICK: Duration = Duration::from_millis(8);
 pub(super) trait Watched: Send + Sync {
     /// Looks at the link. Returns false if it needs no more watching until it asks again.
     fn tick(self: Arc<Self>) -> bool;
+
+    /// Looks whether the peer is alive. Returns when to look again, if ever.
+    fn beat(self: Arc<Self>) -> Option<Instant>;
 }
 
 #[derive(Default)]
 struct Watch {
     links: Mutex<Vec<Weak<dyn Watched>>>,
+    /// Links whose peers have to give signs of life, and when to look for one.
+    pulses: Mutex<Vec<(Instant, Weak<dyn Watched>)>>,
     thread: OnceLock<Option<Thread>>,
 }
 
@@ -38,16 +43,49 @@ pub(super) fn watch(link: Weak<dyn Watched>) {
     let first = links.len() == 1;
     drop(links);
     if first {
-        // Without the thread, idle clients answer callbacks only while they wait for something, as stock's do.
-        if let Some(thread) = watch.thread.get_or_init(start) {
-            thread.unpark();
-        }
+        watch.wake();
     }
+}
+
+/// Has `link` [looked at](Watched::beat) at that time, and then whenever it says.
+pub(super) fn watch_pulse(link: Weak<dyn Watched>, at: Instant) {
+    let watch = WATCH.get();
+    watch.pulses.lock().unwrap_or_else(PoisonError::into_inner).push((at, link));
+    watch.wake();
 }
 
 /// Makes sure that no thread is in the middle of setting up the watch while the process forks.
 pub(super) fn prepare_fork() {
     WATCH.get();
+}
+
+impl Watch {
+    fn wake(&self) {
+        // Without the thread, idle clients answer callbacks only while they wait for something, as stock's do.
+        if let Some(thread) = self.thread.get_or_init(start) {
+            thread.unpark();
+        }
+    }
+
+    /// Looks at the links whose time has come. Returns when the next one's does.
+    fn beat(&self) -> Option<Instant> {
+        let mut pulses = std::mem::take(&mut *self.pulses.lock().unwrap_or_else(PoisonError::into_inner));
+        if pulses.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        pulses.retain_mut(|(at, link)| {
+            if *at > now {
+                return true;
+            }
+            let next = link.upgrade().and_then(Watched::beat);
+            *at = next.unwrap_or(now);
+            next.is_some()
+        });
+        let mut kept = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.append(&mut pulses);
+        kept.iter().map(|(at, _)| *at).min()
+    }
 }
 
 fn start() -> Option<Thread> {
@@ -59,9 +97,13 @@ fn run() {
     let watch = WATCH.get();
     let (mut tick, mut busy) = (FIRST_TICK, 0);
     loop {
+        let next_beat = watch.beat();
         let links = std::mem::take(&mut *watch.links.lock().unwrap_or_else(PoisonError::into_inner));
         if links.is_empty() {
-            thread::park();
+            match next_beat {
+                Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+                None => thread::park(),
+            }
             continue;
         }
         let has_new = links.len() > busy;

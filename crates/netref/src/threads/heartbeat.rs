@@ -1,0 +1,105 @@
+//! Whether the peer is alive, for links that are to notice when it is not.
+//!
+//! Every byte that arrives is a sign of life. A peer that has been silent for an interval is asked for one, by a PING, which
+//! netref answers whatever else it does. If it is silent for another interval, the link ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use netref_core::request::handlers;
+
+use super::serving::Goal;
+use super::watch::{Watched, watch_pulse};
+use super::{Call, EndReason, Host, Link};
+
+#[derive(Debug)]
+pub(super) struct Pulse {
+    interval: Duration,
+    started: Instant,
+    /// When a byte arrived last, in milliseconds since the start.
+    heard: AtomicU64,
+    /// What `heard` was when the peer was asked for a sign of life.
+    asked: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Pulse {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, started: Instant::now(), heard: AtomicU64::new(0), asked: AtomicU64::new(NEVER) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER)
+    }
+}
+
+impl<H: Host> Link<H> {
+    pub(super) fn start_heartbeat(self: &Arc<Self>) {
+        if let Some(pulse) = &self.pulse {
+            let link: Arc<dyn Watched> = self.clone();
+            watch_pulse(Arc::downgrade(&link), pulse.started + pulse.interval);
+            // Somebody has to read for an answer to be heard.
+            self.attend();
+        }
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn heard(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.heard.store(pulse.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the peer for a sign of life, or gives it up, if it is time for that. Returns when to look again.
+    pub(super) fn check_pulse(self: &Arc<Self>) -> Option<Instant> {
+        let pulse = self.pulse.as_ref()?;
+        if self.is_closed() {
+            return None;
+        }
+        let last = pulse.heard.load(Ordering::Relaxed);
+        let silent = Duration::from_millis(pulse.now().saturating_sub(last));
+        let heard_at = pulse.started + Duration::from_millis(last);
+        if silent < pulse.interval {
+            return Some(heard_at + pulse.interval);
+        }
+        if pulse.asked.swap(last, Ordering::Relaxed) != last {
+            self.ask();
+            return Some((heard_at + pulse.interval * 2).max(Instant::now() + pulse.interval / 2));
+        }
+        self.spawn(move |link| link.give_up_if_silent(last));
+        Some(Instant::now() + pulse.interval)
+    }
+
+    fn ask(self: &Arc<Self>) {
+        // Not more than there is room for: to wait is not for the thread that watches. Who gets no answer hears nothing, and
+        // that is what counts.
+        let message = self.session().start_request(handlers::PING, None);
+        let call = Arc::new(Call::new(message.seq(), handlers::PING, None));
+        if let Ok(frame) = self.write_message(message, |boxer| boxer.no_arguments()) {
+            let seq = frame.seq();
+            if self.session().send_request(frame, call).is_ok() {
+                // Whatever the answer is, it is heard.
+                drop(self.session().abandon(seq));
+                self.unsettled.store(true, Ordering::Release);
+                self.attend();
+            }
+        }
+    }
+
+    /// Ends the link if nothing has arrived since, and somebody has looked.
+    fn give_up_if_silent(self: &Arc<Self>, last: u64) {
+        if self.turn.try_take() {
+            // Nobody reads. What has arrived is read now.
+            let _ = self.read_until(&Goal::Output, Some(Instant::now()));
+        } else if self.is_overloaded() {
+            return;
+        }
+        if let Some(pulse) = &self.pulse
+            && pulse.heard.load(Ordering::Relaxed) == last
+        {
+            self.end(EndReason::Silent { interval: pulse.interval });
+        }
+    }
+}
