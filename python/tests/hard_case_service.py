@@ -1,5 +1,6 @@
 """What the server does in the hard cases, on netref and on stock RPyC alike."""
 
+import builtins
 import os
 import threading
 import time
@@ -104,7 +105,9 @@ def hard_service(api):
             raise Raising("cannot be described")
 
         def exposed_raise_group(self):
-            raise ExceptionGroup("several", [ValueError("one"), KeyError("two")])
+            # There are none before Python 3.11.
+            group = getattr(builtins, "ExceptionGroup", ValueError)
+            raise group("several", [ValueError("one"), KeyError("two")])
 
         def exposed_hold(self, callback):
             return CallsWhenDeleted(callback)

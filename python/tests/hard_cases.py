@@ -1,9 +1,11 @@
 """Cases in which RPyC hangs, crashes or breaks its word, as programs that run on either implementation.
 
-Each scenario gets the package and the server's port, or what its test says. Time limits are wide: they tell a hang from an answer.
+Each scenario gets the package, and what its test says: mostly the server's port. Time limits are wide: they tell a hang from an
+answer.
 """
 
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -73,7 +75,7 @@ def both_write_a_lot(rpyc, port, path):
         echo = rpyc.async_(conn.root.echo)
         blocks = [os.urandom(1_000_000) for _ in range(60)]
         results = [echo(block) for block in blocks]
-        assert all(result.value == block for result, block in zip(results, blocks))
+        assert all(result.value == block for result, block in zip(results, blocks, strict=True))
         conn.close()
 
 
@@ -138,7 +140,7 @@ def callback_storm(rpyc, port, server, count, by_reference):
     assert conn.root.storm(callback, count, by_reference) == count * (count - 1) // 2
     assert sorted(started) == list(range(count))
     if not by_reference:
-        overtaken = sum(later < earlier for earlier, later in zip(started, started[1:]))
+        overtaken = sum(later < earlier for earlier, later in itertools.pairwise(started))
         # A stock server does not say what the callbacks belong to. Then they begin on several threads, one soon after the other,
         # and where the machine lets one wait for too long, the next one may be first.
         assert overtaken <= (0 if server == "netref" else count // 100), overtaken
