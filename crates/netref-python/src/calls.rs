@@ -25,7 +25,16 @@ pub(crate) fn call_method<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let pairs = keyword_pairs(kwargs);
+    call_looked_up(proxy, name, args, Some(kwargs))
+}
+
+pub(crate) fn call_looked_up<'py>(
+    proxy: &Bound<'py, BaseNetref>,
+    name: &Bound<'py, PyString>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let pairs = kwargs.map_or_else(|| PyTuple::empty(proxy.py()), keyword_pairs);
     BaseNetref::request(proxy, handlers::CALLATTR, &[name.as_any(), args.as_any(), pairs.as_any()])
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use netref::threads::{
-    CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError,
+    Call, CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError,
 };
 use netref_core::boxing::Boxer;
 use netref_core::frame::Compression;
@@ -17,11 +17,13 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
 use crate::host::{PyHost, take_interrupt};
+use crate::method::Method;
 use crate::result::AsyncResult;
+use crate::settings::{LiveSettings, Settings};
 use crate::steps;
 use crate::transports;
 use crate::world::{Objects, Shared};
@@ -32,13 +34,11 @@ use crate::{green, limits};
 #[derive(Default)]
 pub(crate) struct Connection {
     link: OnceLock<Arc<Link<PyHost>>>,
-    config: OnceLock<Py<PyDict>>,
+    settings: OnceLock<LiveSettings>,
     /// The program has a `sync_request` of its own, which proxies' requests have to go through.
     has_own_requests: AtomicBool,
     /// The program has replaced steps that messages go through, so all of them are taken in Python.
     has_own_steps: AtomicBool,
-    /// The setting `strict_policy`, which stays as it was at the start.
-    strict: OnceLock<bool>,
 }
 
 #[pymethods]
@@ -80,16 +80,14 @@ impl Connection {
             link.host().run_under(&over.get_item(2)?);
         }
         let connection = slf.get();
-        let strict = config.get_item(intern!(slf.py(), "strict_policy"))?;
-        let _ = connection.strict.set(strict.map_or(Ok(false), |strict| strict.is_truthy())?);
-        let fresh =
-            connection.config.set(config.clone().unbind()).is_ok() && connection.link.set(link).is_ok();
+        let settings = LiveSettings::new(config)?;
+        let fresh = connection.settings.set(settings).is_ok() && connection.link.set(link).is_ok();
         if fresh { Ok(()) } else { Err(PyRuntimeError::new_err("the connection has been started already")) }
     }
 
     #[getter]
     fn _config(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        self.config.get().map(|config| config.clone_ref(py))
+        self.settings.get().map(|settings| settings.config().clone_ref(py))
     }
 
     /// Has proxies' requests go through the connection's own `sync_request` from now on, and if the program has replaced
@@ -119,7 +117,7 @@ impl Connection {
         if slf.get().has_own_steps() {
             let py = slf.py();
             let kwargs = PyDict::new(py);
-            kwargs.set_item(intern!(py, "timeout"), slf.get().timeout(py)?)?;
+            kwargs.set_item(intern!(py, "timeout"), slf.get().settings(py)?.sync_request_timeout)?;
             let all = PyTuple::new(
                 py,
                 std::iter::once(handler.into_pyobject(py)?.into_any()).chain(args.iter()).collect::<Vec<_>>(),
@@ -259,8 +257,8 @@ impl Connection {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(config) = self.config.get() {
-            visit.call(config)?;
+        if let Some(settings) = self.settings.get() {
+            visit.call(settings.config())?;
         }
         Ok(())
     }
@@ -290,20 +288,15 @@ impl Connection {
         link.forked().map_or(Ok(link), |reason| Err(closed(&reason)))
     }
 
-    /// A value of the live configuration.
-    pub(crate) fn setting<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.config.get() {
-            Some(config) => config.bind(name.py()).get_item(name),
-            None => Ok(None),
-        }
+    /// What the live configuration says.
+    pub(crate) fn settings(&self, py: Python<'_>) -> PyResult<Arc<Settings>> {
+        let settings = self.settings.get();
+        settings.ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))?.get(py)
     }
 
-    pub(crate) fn is_strict(&self) -> bool {
-        self.strict.get() == Some(&true)
-    }
-
-    pub(crate) fn flag(&self, name: &Bound<'_, PyString>) -> PyResult<bool> {
-        self.setting(name)?.map_or(Ok(false), |value| value.is_truthy())
+    /// Whether a method of the peer's that is called as soon as it is looked up costs one round trip.
+    pub(crate) fn makes_one_trip_calls(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(!self.has_own_requests.load(Ordering::Relaxed) && self.settings(py)?.one_trip_calls)
     }
 
     /// Sends a request for a proxy and waits for its result, by way of a subclass's own `sync_request` if it has one.
@@ -372,7 +365,8 @@ impl Connection {
         let py = slf.py();
         let link = self.link()?;
         let world = Objects::of(slf, link);
-        let limit = self.timeout(py)?;
+        let limit = self.settings(py)?.sync_request_timeout;
+        Method::look_up_waiting(py);
         let exchanged = if link.host().hub().is_some() {
             Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
         } else {
@@ -381,9 +375,7 @@ impl Connection {
         match exchanged {
             Ok(outcome) => Ok(outcome),
             Err(ExchangeError::Start(error)) => Err(from_start(error)),
-            Err(ExchangeError::Wait(WaitError::TimedOut)) => {
-                Err(timed_out(py, &what(), duration(limit).unwrap_or_default()))
-            }
+            Err(ExchangeError::Wait(error)) => Err(failed_wait(py, error, &what(), limit)),
             Err(_) => Err(take_interrupt()),
         }
     }
@@ -397,10 +389,46 @@ impl Connection {
     ) -> Result<Outcome<Shared>, ExchangeError<WorldError>> {
         let deadline = deadline(limit);
         let call = link.start(handler, None, deadline, write).map_err(ExchangeError::Start)?;
-        let waited = green::wait(py, link, &call, deadline);
+        Self::await_outcome(py, link, &call, deadline).map_err(ExchangeError::Wait)
+    }
+
+    /// Sends a request without waiting for its result.
+    pub(crate) fn start<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+    ) -> PyResult<Arc<Call<Shared>>> {
+        let link = self.link()?;
+        let world = Objects::of(slf, link);
+        link.start(handler, None, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)
+    }
+
+    /// Waits for the result of a request that was sent.
+    pub(crate) fn await_call<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        call: &Arc<Call<Shared>>,
+        what: impl FnOnce() -> String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let limit = self.settings(py)?.sync_request_timeout;
+        match Self::await_outcome(py, self.own_link()?, call, deadline(limit)) {
+            Ok(outcome) => Self::finish(slf, outcome),
+            Err(error) => Err(failed_wait(py, error, &what(), limit)),
+        }
+    }
+
+    fn await_outcome(
+        py: Python<'_>,
+        link: &Arc<Link<PyHost>>,
+        call: &Arc<Call<Shared>>,
+        deadline: Option<Instant>,
+    ) -> Result<Outcome<Shared>, WaitError> {
+        let waited = green::wait(py, link, call, deadline);
         call.take().ok_or_else(|| {
-            link.abandon(&call);
-            ExchangeError::Wait(waited.err().unwrap_or(WaitError::TimedOut))
+            link.abandon(call);
+            waited.err().unwrap_or(WaitError::TimedOut)
         })
     }
 
@@ -424,19 +452,19 @@ impl Connection {
     }
 
     pub(crate) fn require_pickle(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        if self.flag(intern!(slf.py(), "allow_pickle"))? {
+        if self.settings(slf.py())?.allow_pickle {
             return Ok(());
         }
         Err(PyValueError::new_err(
             "pickling is disabled (local policy: set allow_pickle to trust the peer with it)",
         ))
     }
+}
 
-    fn timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
-        match self.setting(intern!(py, "sync_request_timeout"))? {
-            Some(value) if !value.is_none() => value.extract().map(Some),
-            _ => Ok(None),
-        }
+fn failed_wait(py: Python<'_>, error: WaitError, what: &str, limit: Option<f64>) -> PyErr {
+    match error {
+        WaitError::TimedOut => timed_out(py, what, duration(limit).unwrap_or_default()),
+        WaitError::Interrupted => take_interrupt(),
     }
 }
 

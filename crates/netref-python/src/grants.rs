@@ -96,7 +96,7 @@ impl<'py> Policy<'_, 'py> {
         object: &Bound<'py, PyAny>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<()> {
-        if !self.connection.get().is_strict() {
+        if !self.connection.get().settings(object.py())?.strict_policy {
             return Ok(());
         }
         match self.own_getattr(object)? {
@@ -108,7 +108,7 @@ impl<'py> Policy<'_, 'py> {
     /// With `strict_policy`, refuses to call what is neither a function or method, which the peer was given for that, nor
     /// shows its `__call__`.
     pub(crate) fn check_call(&self, object: &Bound<'py, PyAny>) -> PyResult<()> {
-        if !self.connection.get().is_strict() {
+        if !self.connection.get().settings(object.py())?.strict_policy {
             return Ok(());
         }
         let py = object.py();
@@ -125,7 +125,7 @@ impl<'py> Policy<'_, 'py> {
     ) -> PyResult<impl Fn(&Bound<'py, PyAny>) -> PyResult<bool> + 'a> {
         // The owner of a proxied object has decided already.
         let everything = object.cast::<BaseNetref>().is_ok()
-            || self.connection.get().flag(intern!(object.py(), "allow_all_attrs"))?;
+            || self.connection.get().settings(object.py())?.rules().dangerous_all;
         let getattr = self.own_getattr(object)?;
         Ok(move |name: &Bound<'py, PyAny>| {
             let Ok(name) = name.cast_exact::<PyString>() else { return Ok(false) };

@@ -7,6 +7,8 @@
 //! | [`requests`] | what a peer asks for, carried out on Python objects |
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
 //! | [`proxy`] | `BaseNetref` |
+//! | [`called`], [`method`] | `proxy.method(x)` in one round trip |
+//! | [`settings`] | a connection's live configuration, as requests want to know it |
 //! | [`result`] | `AsyncResult` |
 //! | [`coroutines`] | what event loops need: requests that do not block, and coroutines that a peer calls |
 //! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
@@ -21,6 +23,7 @@
 //! that is where threads truly sleep.
 
 mod brine;
+mod called;
 mod calls;
 mod connection;
 mod coroutines;
@@ -30,9 +33,11 @@ mod grants;
 mod green;
 mod host;
 mod limits;
+mod method;
 mod proxy;
 mod requests;
 mod result;
+mod settings;
 mod steps;
 mod stream;
 mod tls;
@@ -47,6 +52,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<connection::Connection>()?;
     module.add_class::<proxy::BaseNetref>()?;
     module.add_class::<result::AsyncResult>()?;
+    module.add_class::<settings::Changes>()?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     coroutines::prepare(module.py())?;
@@ -66,6 +72,8 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(steps::send, module)?)?;
     module.add_function(wrap_pyfunction!(steps::take_number, module)?)?;
     module.add_function(wrap_pyfunction!(is_serving, module)?)?;
+    netref::threads::follow_forks();
+    module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
     module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
@@ -76,6 +84,12 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn is_serving() -> bool {
     netref::threads::is_serving()
+}
+
+/// To be called in a forked child.
+#[pyfunction]
+fn forked() {
+    netref::threads::follow_forks();
 }
 
 /// To be called right before the process forks.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use netref::threads::Link;
+use netref::threads::{Call, Link};
 use netref_core::refs::IdPack;
 use netref_core::request::handlers;
 use pyo3::PyTraverseError;
@@ -16,8 +16,11 @@ use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
+use crate::called;
 use crate::connection::Connection;
 use crate::host::PyHost;
+use crate::method::Method;
+use crate::world::Shared;
 
 /// The class from which all proxies of remote objects derive.
 ///
@@ -80,6 +83,32 @@ impl BaseNetref {
     }
 }
 
+impl BaseNetref {
+    /// Whether an attribute that is being looked up is a method that is called at once, in the same round trip.
+    fn is_one_trip(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        Ok(slf.get().connection.get().makes_one_trip_calls(py)? && called::is_looked_up_to_be_called(py))
+    }
+
+    /// Sends the look-up of an attribute, without waiting for its answer.
+    pub(crate) fn look_up<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Arc<Call<Shared>>> {
+        let connection = slf.get().connection.bind(slf.py());
+        connection.get().start(connection, handlers::GETATTR, &[slf.as_any(), name.as_any()])
+    }
+
+    /// What a look-up found.
+    pub(crate) fn looked_up<'py>(
+        slf: &Bound<'py, Self>,
+        lookup: &Arc<Call<Shared>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = slf.get().connection.bind(slf.py());
+        connection.get().await_call(connection, lookup, || "getattr".to_owned())
+    }
+}
+
 #[pymethods]
 impl BaseNetref {
     #[new]
@@ -123,6 +152,7 @@ impl BaseNetref {
         let py = slf.py();
         let text = name.to_str()?;
         match attribute(text) {
+            Attribute::Remote if Self::is_one_trip(slf)? => Ok(Method::new(slf, name)?.into_any()),
             Attribute::Remote => {
                 Self::request(slf, handlers::GETATTR, &[name.as_any()]).inspect_err(|error| {
                     if error.is_instance_of::<PyAttributeError>(py) {

@@ -60,10 +60,10 @@ pub(crate) fn handle<'py>(
 pub(crate) fn ends_serving(connection: &Bound<'_, Connection>, error: &PyErr) -> PyResult<bool> {
     let py = connection.py();
     if error.get_type(py).is(py.get_type::<PySystemExit>()) {
-        return connection.get().flag(intern!(py, "propagate_SystemExit_locally"));
+        return Ok(connection.get().settings(py)?.propagate_system_exit);
     }
     if error.get_type(py).is(py.get_type::<PyKeyboardInterrupt>()) {
-        return connection.get().flag(intern!(py, "propagate_KeyboardInterrupt_locally"));
+        return Ok(connection.get().settings(py)?.propagate_keyboard_interrupt);
     }
     Ok(false)
 }
@@ -342,29 +342,12 @@ impl<'py> Policy<'_, 'py> {
         name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyString>> {
         let py = object.py();
-        let connection = self.connection.get();
-        let switch = match access {
-            Access::Get => connection.flag(intern!(py, "allow_getattr"))?,
-            Access::Set => connection.flag(intern!(py, "allow_setattr"))?,
-            Access::Delete => connection.flag(intern!(py, "allow_delattr"))?,
-        };
-        let prefix = connection.setting(intern!(py, "exposed_prefix"))?;
-        let prefix: Option<Bound<'py, PyString>> = prefix.and_then(|prefix| prefix.cast_into().ok());
-        let rules = Rules {
-            get: switch,
-            set: switch,
-            delete: switch,
-            safe: connection.flag(intern!(py, "allow_safe_attrs"))?,
-            exposed: connection.flag(intern!(py, "allow_exposed_attrs"))?,
-            public: connection.flag(intern!(py, "allow_public_attrs"))?,
-            dangerous_all: connection.flag(intern!(py, "allow_all_attrs"))?,
-            prefix: prefix.as_ref().map_or(Ok(""), |prefix| prefix.to_str())?.into(),
-        };
+        let settings = self.connection.get().settings(py)?;
+        let rules = settings.rules();
         // What the object or the configuration raises while being asked is for the caller to hear.
         let mut failure = None;
         let is_safe = |name: &str| {
-            let safe = connection.setting(intern!(py, "safe_attrs")).ok().flatten();
-            safe.is_some_and(|safe| safe.contains(name).unwrap_or(false))
+            settings.safe_attrs.as_ref().is_some_and(|safe| safe.bind(py).contains(name).unwrap_or(false))
         };
         let has = |name: &str| {
             has_attribute(object, name).unwrap_or_else(|error| {
@@ -377,27 +360,19 @@ impl<'py> Policy<'_, 'py> {
             (Some(error), _) => Err(error),
             (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
             (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
-            (None, Err(denied)) => {
-                Err(PyAttributeError::new_err(explain(&denied, access, object, switch, &rules)))
-            }
+            (None, Err(denied)) => Err(PyAttributeError::new_err(explain(&denied, access, object, &rules))),
         }
     }
 }
 
 /// What a peer is told that may not reach an attribute, and what the owner can do about it. Whether there is such an
 /// attribute is not told.
-fn explain(
-    denied: &Denied,
-    access: Access,
-    object: &Bound<'_, PyAny>,
-    allowed: bool,
-    rules: &Rules<'_>,
-) -> String {
+fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, rules: &Rules<'_>) -> String {
     let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    let (verb, setting) = match access {
-        Access::Get => ("readable", "allow_getattr"),
-        Access::Set => ("assignable", "allow_setattr"),
-        Access::Delete => ("deletable", "allow_delattr"),
+    let (allowed, verb, setting) = match access {
+        Access::Get => (rules.get, "readable", "allow_getattr"),
+        Access::Set => (rules.set, "assignable", "allow_setattr"),
+        Access::Delete => (rules.delete, "deletable", "allow_delattr"),
     };
     if !allowed {
         return format!("{denied} of {class}: nothing is {verb} for peers unless its owner sets {setting}");

@@ -13,6 +13,7 @@ use pyo3::types::PyTuple;
 use crate::connection::{Connection, deadline, describe};
 use crate::errors::{from_start, timed_out};
 use crate::host::take_interrupt;
+use crate::method::Method;
 use crate::world::{Objects, Shared};
 use crate::{exit, green};
 
@@ -51,6 +52,7 @@ impl AsyncResult {
         let py = connection.py();
         let link = connection.get().link()?;
         let world = Objects::of(connection, link);
+        Method::look_up_waiting(py);
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().expiry = expiry(timeout);
         Self::start_as(&result, describe(handler, args), |on_done| {

@@ -1,6 +1,7 @@
 """Connections."""
 
 import atexit
+import functools
 import itertools
 import logging
 import os
@@ -63,13 +64,15 @@ DEFAULT_CONFIG = {
     "serve": "background",
     "strict_policy": False,
     "loop": None,
+    "one_trip_calls": True,
 }
 """The configuration that every connection starts from; a live dictionary, which programs may change.
 
 ``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older. ``dispatch``
 is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run all of
 them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
-``"manual"``. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
+``"manual"``. ``one_trip_calls`` has ``proxy.method(x)`` be one round trip, rather than one for the look-up and one for the
+call. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
 made, or else one in a thread of netref's own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
 note. ``heartbeat`` is after how many seconds of silence the peer is asked for a sign of life; if it gives none for as long again,
 the connection is given up. A stock peer gives none while it is busy, or serves nobody; None, which is the default, is to ask
@@ -92,7 +95,36 @@ _connection_ids = itertools.count(1)
 
 atexit.register(_netref.prepare_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_netref.prepare_fork)
+    os.register_at_fork(before=_netref.prepare_fork, after_in_child=_netref.forked)
+
+
+class Settings(dict):
+    """The configuration of a connection. It is live: the native part is told of each change."""
+
+    __slots__ = ("changes",)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.changes = _netref.Changes()
+
+
+def _noting(name):
+    """A dictionary's method that changes it, and tells."""
+    method = getattr(dict, name)
+
+    @functools.wraps(method)
+    def change(self, *args, **kwargs):
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.changes.note()
+
+    return change
+
+
+for _name in ("__delitem__", "__ior__", "__setitem__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(Settings, _name, _noting(_name))
+del _name
 
 
 class Connection(Steps, _netref.Connection):
@@ -111,7 +143,7 @@ class Connection(Steps, _netref.Connection):
         # For programs that wait in greenlets: set when the connection ends.
         self._ended = None
         self._extension = None
-        settings = dict(DEFAULT_CONFIG)
+        settings = Settings(DEFAULT_CONFIG)
         settings.update(_PROFILES.get(config.get("limits"), {}))
         settings.update(config)
         if settings["connid"] is None:

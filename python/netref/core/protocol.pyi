@@ -16,6 +16,9 @@ class PingError(Exception): ...
 UNBOUND_THREAD_ID: int
 DEFAULT_CONFIG: dict[str, Any]
 
+class Settings(dict[str, Any]):
+    changes: _netref.Changes
+
 class Connection(Steps, _netref.Connection):
     # In classic mode a connection has these as well; see netref.core.service.MasterService.
     modules: Any

@@ -19,6 +19,7 @@ use super::watch::{Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Transport, pool};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
+use crate::process;
 
 /// How a link starts.
 #[derive(Clone, Debug)]
@@ -132,7 +133,7 @@ impl<H: Host> Link<H> {
             gate: Mutex::default(),
             watched: AtomicBool::new(false),
             last_epoch: AtomicU64::new(u64::MAX),
-            process: std::process::id(),
+            process: process::id(),
         });
         link.start_heartbeat();
         link
@@ -171,7 +172,7 @@ impl<H: Host> Link<H> {
     /// That the connection belongs to the parent of this process, if it does.
     #[must_use]
     pub fn forked(&self) -> Option<Closed> {
-        (std::process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
+        (process::id() != self.process).then(|| Closed::new(EndReason::Forked, false))
     }
 
     pub(super) fn closed_or_unknown(&self) -> Closed {
@@ -253,7 +254,7 @@ impl<H: Host> Link<H> {
 
     /// Ends the connection: completes every pending call with the reason and tells the host, once.
     pub fn end(self: &Arc<Self>, reason: EndReason) {
-        if std::process::id() != self.process {
+        if process::id() != self.process {
             return;
         }
         let reason = match reason {
