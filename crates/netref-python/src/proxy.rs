@@ -178,9 +178,8 @@ impl BaseNetref {
     fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         match (DENIED.take(), attribute(name.to_str()?)) {
             (Some(error), _) => Err(error),
-            (None, Attribute::Deleted | Attribute::Local) => {
-                Err(PyAttributeError::new_err(name.to_str()?.to_owned()))
-            }
+            (None, Attribute::Deleted) => Err(PyAttributeError::new_err(name.to_str()?.to_owned())),
+            // Also what would be the proxy's own if it had it, such as `__dict__`, which `vars` is about.
             (None, _) => Self::request(slf, handlers::GETATTR, &[name.as_any()]),
         }
     }

@@ -84,12 +84,14 @@ impl<'c, 'py> Objects<'c, 'py> {
         let is_plain = !object.is_instance_of::<PyModule>()
             && !object.is_instance_of::<BaseNetref>()
             && object.getattr(intern!(self.py, "__class__")).is_ok_and(|seen| seen.is(&class));
-        let name = if is_plain && known { None } else { Some(name_of(object)?) };
+        // A module has a name of its own, and an object may say that it is of another class.
+        let name = if is_plain { None } else { Some(name_of(object)?) };
+        let class_name = if known { String::new() } else { name_of_class(&class)? };
         let kept = Shared(class.into_any().unbind());
         let mut session = link.session();
         let exports = session.exports();
-        exports.register_class(class_identity, name.as_deref().unwrap_or_default(), kept);
-        Ok(exports.lend(identity, class_identity, name.as_deref().filter(|_| !is_plain), shared)?)
+        exports.register_class(class_identity, &class_name, kept);
+        Ok(exports.lend(identity, class_identity, name.as_deref(), shared)?)
     }
 }
 
@@ -99,6 +101,12 @@ fn name_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let lib = py.import(intern!(py, "netref.lib"))?;
     let pack = lib.call_method1(intern!(py, "get_id_pack"), (object,))?;
     pack.get_item(0)?.extract()
+}
+
+fn name_of_class(class: &Bound<'_, PyType>) -> PyResult<String> {
+    let py = class.py();
+    let (module, name) = (class.getattr(intern!(py, "__module__"))?, class.getattr(intern!(py, "__name__"))?);
+    Ok(format!("{}.{}", module.str()?.to_cow()?, name.str()?.to_cow()?))
 }
 
 /// Refuses items that a set would have to compare each with each. Python's hashes of numbers are no secret.

@@ -304,6 +304,9 @@ class Connection(Steps, _netref.Connection):
         return False
 
     def _box_exc(self, typ, val, tb):
+        logger = self._config["logger"]
+        if logger and typ is not StopIteration:
+            logger.debug("Exception caught", exc_info=(typ, val, tb))
         if self._config["allow_all_attrs"]:
             # For classic.pm(). Peers who cannot look at it shall not keep what its frames hold alive.
             self._last_traceback = tb

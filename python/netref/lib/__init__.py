@@ -167,7 +167,7 @@ def get_id_pack(obj):
     A connection sends numbers of its own in place of the two ids.
     """
     pack = getattr(obj, "____id_pack__", None)
-    if pack is not None:
+    if isinstance(pack, tuple):  # rather than what a class of proxies has under that name
         return pack
     if isinstance(obj, type):
         return f"{obj.__module__}.{obj.__name__}", id(obj), 0

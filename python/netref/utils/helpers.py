@@ -26,30 +26,30 @@ def buffiter(obj, chunk=10, max_chunk=1000, factor=2):
         count = min(count * factor, max_chunk)
 
 
-class restricted:
-    """Shows some attributes of an object to a peer, and no others.
+def restricted(obj, attrs, wattrs=None):
+    """Shows some attributes of an object to a peer, or to anybody else, and no others.
 
     :param obj: the object
     :param attrs: names that can be read
     :param wattrs: names that can be assigned to; the same if not given
     """
+    writable = attrs if wattrs is None else wattrs
 
-    def __init__(self, obj, attrs, wattrs=None):
-        self.__obj = obj
-        self.__attrs = attrs
-        self.__wattrs = attrs if wattrs is None else wattrs
+    class Restricted:
+        def _rpyc_getattr(self, name):
+            if name not in attrs:
+                raise AttributeError(name)
+            return getattr(obj, name)
 
-    def _rpyc_getattr(self, name):
-        if name not in self.__attrs:
-            raise AttributeError(name)
-        return getattr(self.__obj, name)
+        def _rpyc_setattr(self, name, value):
+            if name not in writable:
+                raise AttributeError(name)
+            setattr(obj, name, value)
 
-    def _rpyc_setattr(self, name, value):
-        if name not in self.__wattrs:
-            raise AttributeError(name)
-        setattr(self.__obj, name, value)
+        __getattr__ = _rpyc_getattr
+        __setattr__ = _rpyc_setattr
 
-    __getattr__ = _rpyc_getattr
+    return Restricted()
 
 
 class _Async:
