@@ -227,5 +227,4 @@ def exceptions_are_logged(side):
     raises(ValueError, conn.root.fail)
     conn.close()
     messages = [message for _, message in side.far(_logged)]
-    assert any("accepted" in message for message in messages), messages
-    assert any("ValueError" in message or "Exception caught" in message for message in messages), messages
+    assert "Exception caught" in messages

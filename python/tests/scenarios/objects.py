@@ -185,10 +185,6 @@ def generate(count=3):
     return received
 
 
-async def coroutine():
-    return 1
-
-
 def function(first, second=2, *rest, third=3, **others):
     """What the function does."""
     return first, second, rest, third, tuple(sorted(others.items()))
@@ -204,7 +200,6 @@ MAKERS = {
     "range": lambda: range(2, 20, 3),
     "iterator": lambda: iter([1, 2]),
     "generator": generate,
-    "coroutine": coroutine,
     "managed": managed,
     "function": lambda: function,
     "lambda": lambda: lambda x: x + 1,
