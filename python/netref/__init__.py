@@ -33,6 +33,7 @@ from netref.core import (
     Channel,
     ClassicService,
     Connection,
+    ConnectionLost,
     GenericException,
     MasterService,
     PipeStream,
@@ -42,6 +43,7 @@ from netref.core import (
     TunneledSocketStream,
     VoidService,
 )
+from netref.core.timeouts import timeout
 from netref.lib import setup_logger, spawn
 from netref.utils import classic, exposed, factory, helpers, server, service
 from netref.utils.factory import (
@@ -67,6 +69,7 @@ __all__ = [
     "Channel",
     "ClassicService",
     "Connection",
+    "ConnectionLost",
     "ForkingServer",
     "GenericException",
     "MasterService",
@@ -109,6 +112,7 @@ __all__ = [
     "ssh_connect",
     "ssl_connect",
     "timed",
+    "timeout",
 ]
 
 globals()["async"] = async_  # what it was called before that was a keyword

@@ -7,6 +7,7 @@ from netref.core import BaseNetref as BaseNetref
 from netref.core import Channel as Channel
 from netref.core import ClassicService as ClassicService
 from netref.core import Connection as Connection
+from netref.core import ConnectionLost as ConnectionLost
 from netref.core import GenericException as GenericException
 from netref.core import MasterService as MasterService
 from netref.core import PipeStream as PipeStream
@@ -15,6 +16,7 @@ from netref.core import SlaveService as SlaveService
 from netref.core import SocketStream as SocketStream
 from netref.core import TunneledSocketStream as TunneledSocketStream
 from netref.core import VoidService as VoidService
+from netref.core.timeouts import timeout as timeout
 from netref.lib import setup_logger as setup_logger
 from netref.lib import spawn as spawn
 from netref.utils import classic as classic
@@ -54,6 +56,7 @@ __all__ = [
     "Channel",
     "ClassicService",
     "Connection",
+    "ConnectionLost",
     "ForkingServer",
     "GenericException",
     "MasterService",
@@ -96,6 +99,7 @@ __all__ = [
     "ssh_connect",
     "ssl_connect",
     "timed",
+    "timeout",
 ]
 
 __version__: str

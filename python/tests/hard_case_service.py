@@ -83,6 +83,9 @@ def hard_service(api):
             time.sleep(seconds)
             return [seconds]
 
+        def exposed_sleep_long(self):
+            time.sleep(100)
+
         def exposed_call_and_sleep(self, function, seconds):
             self._result = api.async_(function)()
             time.sleep(seconds)

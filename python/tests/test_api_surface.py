@@ -84,6 +84,13 @@ def comparable(signature):
     return signature
 
 
+def without_more(ours, theirs):
+    """A signature without what it has more than stock's, if that goes by keyword alone: no program of stock's passes it."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return [parameter for parameter in ours if parameter in theirs or parameter[1] != "KEYWORD_ONLY"]
+    return ours
+
+
 @STOCK6
 def test_every_public_name_has_a_row():
     assert sorted(set(stock()) - set(rows())) == []
@@ -107,7 +114,7 @@ def test_what_is_the_same_is_the_same():
             wrong.append(f"{name} is missing")
             continue
         ours = described(thing, kind)
-        if theirs is not None and comparable(ours) != comparable(theirs):
+        if theirs is not None and without_more(comparable(ours), comparable(theirs)) != comparable(theirs):
             wrong.append(f"{name}: {ours}, stock {theirs}")
     assert wrong == []
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use netref::threads::{
-    Call, CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, WaitError,
+    Call, CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, StartError, WaitError,
 };
 use netref_core::boxing::Boxer;
 use netref_core::frame::Compression;
@@ -25,9 +25,9 @@ use crate::method::Method;
 use crate::result::AsyncResult;
 use crate::settings::{LiveSettings, Settings};
 use crate::steps;
-use crate::transports;
 use crate::world::{Objects, Shared};
 use crate::{green, limits};
+use crate::{timeouts, transports};
 
 /// The native part of a connection: requests, replies, and waiting for them.
 #[pyclass(subclass, weakref, frozen, module = "netref._netref")]
@@ -365,7 +365,7 @@ impl Connection {
         let py = slf.py();
         let link = self.link()?;
         let world = Objects::of(slf, link);
-        let limit = self.settings(py)?.sync_request_timeout;
+        let limit = self.time_limit(py)?;
         Method::look_up_waiting(py);
         let exchanged = if link.host().hub().is_some() {
             Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
@@ -375,7 +375,7 @@ impl Connection {
         match exchanged {
             Ok(outcome) => Ok(outcome),
             Err(ExchangeError::Start(error)) => Err(from_start(error)),
-            Err(ExchangeError::Wait(error)) => Err(failed_wait(py, error, &what(), limit)),
+            Err(ExchangeError::Wait(error)) => Err(failed_wait(slf, error, &what(), limit)),
             Err(_) => Err(take_interrupt()),
         }
     }
@@ -388,7 +388,10 @@ impl Connection {
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), WorldError>,
     ) -> Result<Outcome<Shared>, ExchangeError<WorldError>> {
         let deadline = deadline(limit);
-        let call = link.start(handler, None, deadline, write).map_err(ExchangeError::Start)?;
+        let call = link.start(handler, None, deadline, write).map_err(|error| match error {
+            StartError::TimedOut => ExchangeError::Wait(WaitError::TimedOut),
+            error => ExchangeError::Start(error),
+        })?;
         Self::await_outcome(py, link, &call, deadline).map_err(ExchangeError::Wait)
     }
 
@@ -412,10 +415,10 @@ impl Connection {
         what: impl FnOnce() -> String,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let limit = self.settings(py)?.sync_request_timeout;
+        let limit = self.time_limit(py)?;
         match Self::await_outcome(py, self.own_link()?, call, deadline(limit)) {
             Ok(outcome) => Self::finish(slf, outcome),
-            Err(error) => Err(failed_wait(py, error, &what(), limit)),
+            Err(error) => Err(failed_wait(slf, error, &what(), limit)),
         }
     }
 
@@ -459,11 +462,23 @@ impl Connection {
             "pickling is disabled (local policy: set allow_pickle to trust the peer with it)",
         ))
     }
+
+    /// How many seconds a call of the calling thread may wait.
+    fn time_limit(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        match timeouts::of_block(py)? {
+            Some(limit) => Ok(limit),
+            None => Ok(self.settings(py)?.sync_request_timeout),
+        }
+    }
 }
 
-fn failed_wait(py: Python<'_>, error: WaitError, what: &str, limit: Option<f64>) -> PyErr {
+fn failed_wait(slf: &Bound<'_, Connection>, error: WaitError, what: &str, limit: Option<f64>) -> PyErr {
     match error {
-        WaitError::TimedOut => timed_out(py, what, duration(limit).unwrap_or_default()),
+        WaitError::TimedOut => {
+            let in_block = timeouts::of_block(slf.py()).is_ok_and(|limit| limit.is_some());
+            let setting = if in_block { "netref.timeout" } else { "setting sync_request_timeout" };
+            timed_out(slf, what, duration(limit).unwrap_or_default(), setting)
+        }
         WaitError::Interrupted => take_interrupt(),
     }
 }

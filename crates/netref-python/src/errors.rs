@@ -7,10 +7,12 @@ use netref_core::brine::{DecodeError, EncodeError};
 use netref_core::refs::TooManyExports;
 use netref_core::request::BadRequest;
 use pyo3::exceptions::{
-    PyEOFError, PyMemoryError, PyOverflowError, PyRecursionError, PyTypeError, PyValueError,
+    PyMemoryError, PyOSError, PyOverflowError, PyRecursionError, PyTypeError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
+
+use crate::connection::Connection;
 
 /// A Python exception, in a shape that the core's errors convert to.
 #[derive(Debug)]
@@ -75,25 +77,38 @@ impl From<TooManyExports> for WorldError {
 
 /// The connection has ended.
 pub(crate) fn closed(closed: &Closed) -> PyErr {
-    if matches!(closed.reason(), EndReason::Forked) {
-        return Python::attach(|py| forked(py, closed.to_string()));
-    }
-    let error = PyEOFError::new_err(closed.to_string());
-    if let EndReason::Transport(cause) = closed.reason() {
-        let cause = std::io::Error::new(cause.kind(), cause.to_string());
-        Python::attach(|py| error.set_cause(py, Some(cause.into())));
-    }
-    error
+    let is_forked = matches!(closed.reason(), EndReason::Forked);
+    let class = if is_forked { "ForkedConnectionError" } else { "ConnectionLost" };
+    Python::attach(|py| {
+        let error = made(py, "netref.core.errors", class, closed.to_string());
+        let cause = match closed.reason() {
+            EndReason::Transport(cause) => Some(from_io(py, cause)),
+            EndReason::Protocol(cause) => Some(PyValueError::new_err(cause.to_string())),
+            _ => None,
+        };
+        error.set_cause(py, cause);
+        error
+    })
 }
 
-fn forked(py: Python<'_>, text: String) -> PyErr {
-    let class = py
-        .import(intern!(py, "netref.core.protocol"))
-        .and_then(|module| module.getattr(intern!(py, "ForkedConnectionError")));
-    match class.and_then(|class| class.call1((text,))) {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
+/// What went wrong with a stream, as Python has it.
+fn from_io(py: Python<'_>, error: &std::io::Error) -> PyErr {
+    if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<PyErr>()) {
+        return error.clone_ref(py);
     }
+    match error.raw_os_error() {
+        Some(number) => {
+            let text = std::io::Error::from_raw_os_error(number).to_string();
+            PyOSError::new_err((number, text))
+        }
+        None => std::io::Error::new(error.kind(), error.to_string()).into(),
+    }
+}
+
+/// An exception of a class that is written in Python.
+fn made(py: Python<'_>, module: &str, class: &str, text: String) -> PyErr {
+    let made = py.import(module).and_then(|module| module.getattr(class)?.call1((text,)));
+    made.map_or_else(|error| error, PyErr::from_value)
 }
 
 pub(crate) fn from_start(error: StartError<WorldError>) -> PyErr {
@@ -120,16 +135,21 @@ pub(crate) fn from_bad_request(error: BadRequest<WorldError>) -> PyErr {
 }
 
 /// No reply in time. The text begins as stock's does, which programs look for.
-pub(crate) fn timed_out(py: Python<'_>, what: &str, limit: Duration) -> PyErr {
-    let text = format!(
-        "result expired: no reply to {what} within {} s (setting sync_request_timeout, or the result's expiry)",
-        limit.as_secs_f64()
-    );
-    let class = py
-        .import(intern!(py, "netref.core.async_"))
-        .and_then(|module| module.getattr(intern!(py, "AsyncResultTimeout")));
-    match class.and_then(|class| class.call1((text,))) {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+///
+/// `setting` is what the limit can be changed by.
+pub(crate) fn timed_out(
+    connection: &Bound<'_, Connection>,
+    what: &str,
+    limit: Duration,
+    setting: &str,
+) -> PyErr {
+    let py = connection.py();
+    let described = connection.call_method0(intern!(py, "_described")).and_then(|name| name.extract());
+    let described = described.unwrap_or_else(|_| "a connection".to_owned());
+    let limit = limit.as_secs_f64();
+    let text = format!("result expired: no reply to {what} within {limit} s, over {described} ({setting})");
+    made(py, "netref.core.async_", "AsyncResultTimeout", text)
 }
+
+/// What the limit of an `AsyncResult` is changed by.
+pub(crate) const EXPIRY: &str = "the expiry of the result";

@@ -13,6 +13,7 @@
 //! | [`coroutines`] | what event loops need: requests that do not block, and coroutines that a peer calls |
 //! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
+//! | [`timeouts`] | limits on the calls in a block |
 //! | [`green`] | programs that gevent has patched |
 //! | [`exit`] | the end of the interpreter |
 //! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
@@ -40,6 +41,7 @@ mod result;
 mod settings;
 mod steps;
 mod stream;
+mod timeouts;
 mod tls;
 mod transports;
 mod world;
@@ -75,6 +77,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     netref::threads::follow_forks();
     module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(timeouts::watch_limits, module)?)?;
     module.add_function(wrap_pyfunction!(exit::prepare_exit, module)?)?;
     module.add("SAFE_ATTRS", netref_core::policy::SAFE_ATTRIBUTES.to_vec())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

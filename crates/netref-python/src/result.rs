@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::connection::{Connection, deadline, describe};
-use crate::errors::{from_start, timed_out};
+use crate::errors::{EXPIRY, from_start, timed_out};
 use crate::host::take_interrupt;
 use crate::method::Method;
 use crate::world::{Objects, Shared};
@@ -172,7 +172,7 @@ impl AsyncResult {
         if let Some((at, limit)) = expiry
             && Instant::now() >= at
         {
-            return Err(timed_out(py, "a request", limit));
+            return Err(timed_out(self.connection.bind(py), "a request", limit, EXPIRY));
         }
         let timeout = expiry.map(|(at, _)| at.saturating_duration_since(Instant::now()).as_secs_f64());
         self.connection.bind(py).call_method1(intern!(py, "serve"), (timeout,)).map(drop)
@@ -225,7 +225,7 @@ impl AsyncResult {
                 Err(WaitError::TimedOut) => {
                     link.abandon(&sent.call);
                     let limit = expiry.map(|(_, limit)| limit).unwrap_or_default();
-                    return Err(timed_out(py, &sent.what, limit));
+                    return Err(timed_out(this.connection.bind(py), &sent.what, limit, EXPIRY));
                 }
             }
         }
@@ -335,7 +335,8 @@ impl AsyncResult {
     /// The exception that says that the result has expired.
     fn _expired_error(&self, py: Python<'_>) -> PyErr {
         let limit = self.state().expiry.map(|(_, limit)| limit).unwrap_or_default();
-        timed_out(py, self.sent.get().map_or("a request", |sent| &sent.what), limit)
+        let what = self.sent.get().map_or("a request", |sent| &sent.what);
+        timed_out(self.connection.bind(py), what, limit, EXPIRY)
     }
 
     /// Completes a result that no request of this connection completes: what a connection does with the callback of a

@@ -192,6 +192,7 @@ pub struct Options {
     rules: Rules<'static>,
     dispatch: Dispatch,
     pub(crate) compression: Compression,
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 impl Default for Options {
@@ -206,6 +207,7 @@ impl Default for Options {
             rules: Rules { set: true, delete: true, ..Rules::default() },
             dispatch: Dispatch::default(),
             compression: Compression::default(),
+            heartbeat: None,
         }
     }
 }
@@ -273,6 +275,17 @@ impl Options {
         self
     }
 
+    /// After how long a silence the peer is asked for a sign of life; if it gives none for as long again, the connection
+    /// ends. `None`, which is the default, never asks: a peer that vanished without a word, with its machine perhaps, is
+    /// noticed when TCP does.
+    ///
+    /// A stock peer gives no sign of life while it is busy, or while nobody serves there.
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Option<Duration>) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
     /// Connects to a server.
     ///
     /// # Errors
@@ -297,15 +310,17 @@ impl Options {
         service: Option<ObjectRef>,
         initiator: bool,
     ) -> Result<Connection> {
+        let address = address_of(&socket);
         let transport = SocketTransport::exclusive(socket)?;
         let options = LinkOptions {
             limits: self.limits.clone(),
             dialect: self.dialect(initiator),
             compression: self.compression,
             dispatch: self.dispatch,
+            heartbeat: self.heartbeat,
             ..LinkOptions::default()
         };
-        let link = Link::new(RustHost::new(self.side(service)), Box::new(transport), options);
+        let link = Link::new(RustHost::new(self.side(service, address)), Box::new(transport), options);
         let peer = ThreadsPeer::new(link);
         Ok(Connection::new(Peer::Threads(peer)))
     }
@@ -320,8 +335,15 @@ impl Options {
     }
 
     /// This side of a connection with these settings.
-    pub(crate) fn side(&self, service: Option<ObjectRef>) -> Side {
+    pub(crate) fn side(&self, service: Option<ObjectRef>, address: String) -> Side {
         let root = service.unwrap_or_else(void_service);
-        Side::new(root, self.rules.clone(), self.limits.clone(), self.timeout)
+        Side::new(root, self.rules.clone(), self.limits.clone(), address, self.timeout)
     }
+}
+
+/// The address of the peer, or nothing if it has none.
+fn address_of(socket: &OwnedFd) -> String {
+    let peer = rustix::net::getpeername(socket).ok().flatten();
+    let address = peer.and_then(|address| std::net::SocketAddr::try_from(address).ok());
+    address.map(|address| address.to_string()).unwrap_or_default()
 }

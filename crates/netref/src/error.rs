@@ -25,12 +25,16 @@ pub enum Error {
     #[error(transparent)]
     Closed(#[from] Closed),
     /// No reply came in time. The connection is still good.
-    #[error("{what} got no reply within {limit:?} (option `timeout`)")]
+    #[error("{what} got no reply from {peer} within {limit:?} ({setting})")]
     TimedOut {
         /// What was waited for.
         what: String,
+        /// Where the peer is, as far as that is known.
+        peer: String,
         /// The limit in force.
         limit: Duration,
+        /// What the limit is changed by.
+        setting: &'static str,
     },
     /// A value is not of the type that was asked for.
     #[error("expected {expected}, got {found}")]

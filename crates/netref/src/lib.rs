@@ -194,6 +194,7 @@ mod server;
 mod service;
 mod side;
 pub mod threads;
+mod time_limit;
 mod value;
 mod world;
 
@@ -214,6 +215,7 @@ pub use object::{Class, Method, MethodFuture, Object, ObjectRef};
 pub use remote::{Comparison, ExtractAll, Remote};
 pub use server::{Server, serve};
 pub use service::Service;
+pub use time_limit::with_timeout;
 pub use value::{BigInt, Value};
 
 /// What the options and tools of this crate take from the protocol.

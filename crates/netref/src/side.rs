@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use netref_core::limits::Limits;
+use netref_core::message::Handler;
 use netref_core::policy::{Access, Rules, SAFE_ATTRIBUTES};
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::request::{BadRequest, Request};
@@ -20,12 +21,15 @@ use crate::place::Place;
 use crate::raising::from_panic;
 use crate::remote::{self, Remote};
 use crate::repr::repr;
+use crate::time_limit;
 use crate::value::Value;
 
 pub(crate) struct Side {
     pub(crate) root: ObjectRef,
     pub(crate) rules: Rules<'static>,
     pub(crate) limits: Limits,
+    /// Where the peer is, for messages, or nothing.
+    address: String,
     timeout: Mutex<Option<Duration>>,
     proxies: Mutex<HashMap<IdPack, Weak<remote::Inner>>>,
 }
@@ -35,13 +39,26 @@ impl Side {
         root: ObjectRef,
         rules: Rules<'static>,
         limits: Limits,
+        address: String,
         timeout: Option<Duration>,
     ) -> Self {
-        Self { root, rules, limits, timeout: Mutex::new(timeout), proxies: Mutex::default() }
+        Self { root, rules, limits, address, timeout: Mutex::new(timeout), proxies: Mutex::default() }
     }
 
+    /// How long an operation of the calling thread waits.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+        time_limit::of_block().unwrap_or_else(|| *self.timeout.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn timed_out(&self, handler: Handler<'_>, limit: Option<Duration>) -> Error {
+        let what = match handler {
+            Handler::Number(number) => Request::<Value>::describe(number).to_owned(),
+            Handler::Name(name) => name.to_owned(),
+        };
+        let in_block = time_limit::of_block().is_some();
+        let setting = if in_block { "netref::with_timeout" } else { "option timeout" };
+        let peer = if self.address.is_empty() { "the peer" } else { &self.address };
+        Error::TimedOut { what, peer: peer.to_owned(), limit: limit.unwrap_or_default(), setting }
     }
 
     pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {

@@ -2,6 +2,7 @@
 
 from netref.core.async_ import AsyncResult, AsyncResultTimeout
 from netref.core.channel import Channel
+from netref.core.errors import ConnectionLost
 from netref.core.netref import BaseNetref
 from netref.core.protocol import DEFAULT_CONFIG, Connection
 from netref.core.service import (
@@ -22,6 +23,7 @@ __all__ = [
     "Channel",
     "ClassicService",
     "Connection",
+    "ConnectionLost",
     "GenericException",
     "MasterService",
     "PipeStream",

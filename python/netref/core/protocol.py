@@ -10,13 +10,11 @@ import time
 
 from netref import _netref
 from netref.core import brine, consts, vinegar
+from netref.core.errors import ConnectionLost
+from netref.core.errors import ForkedConnectionError as ForkedConnectionError
 from netref.core.steps import ExtendedStream, Extension, Steps, replaced_steps
 from netref.core.transport import transport_of
 from netref.lib import Timeout
-
-
-class ForkedConnectionError(EOFError):
-    """A connection of the parent process was used in a forked child, where nothing is sent over it or read from it."""
 
 
 class PingError(Exception):
@@ -300,8 +298,19 @@ class Connection(Steps, _netref.Connection):
     def _rest(self, timeout):
         """Lets other greenlets run, among them those of the peer's requests, until the time is over."""
         if self._ended.wait(timeout) or self.closed:
-            raise EOFError("the connection has ended")
+            raise ConnectionLost("the connection has ended")
         return False
+
+    def _described(self):
+        """The connection, for messages: its name, and where its peer is."""
+        name = self._config["connid"]
+        try:
+            address = self._channel.stream.sock.getpeername()
+        except Exception:
+            # A stream without a socket, or one that is closed.
+            return str(name)
+        where = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else address
+        return f"{name}, to {where}" if where else str(name)
 
     def _box_exc(self, typ, val, tb):
         logger = self._config["logger"]

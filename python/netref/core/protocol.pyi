@@ -6,11 +6,12 @@ from typing_extensions import Self
 
 from netref import _netref
 from netref.core.channel import Channel
+from netref.core.errors import ConnectionLost as ConnectionLost
+from netref.core.errors import ForkedConnectionError as ForkedConnectionError
 from netref.core.service import Service
 from netref.core.steps import Steps
 from netref.lib import Timeout
 
-class ForkedConnectionError(EOFError): ...
 class PingError(Exception): ...
 
 UNBOUND_THREAD_ID: int

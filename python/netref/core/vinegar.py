@@ -11,6 +11,7 @@ import traceback
 
 from netref import version
 from netref.core import brine, consts
+from netref.core.errors import ConnectionLost
 
 ClassType = type  # Python 2 had another kind of class
 
@@ -42,7 +43,9 @@ def dump(typ, val, tb, include_local_traceback, include_local_version):
     sent_version = version.__version__ if include_local_version else "<version denied>"
     attributes.append(("_remote_version", sent_version))
     arguments = tuple(_plain(argument) for argument in val.args)
-    return (typ.__module__, typ.__name__), arguments, tuple(attributes), _sendable(text)
+    # A peer need not know the classes of netref's own.
+    known = EOFError if issubclass(typ, ConnectionLost) else typ
+    return (known.__module__, known.__name__), arguments, tuple(attributes), _sendable(text)
 
 
 def _public_attributes(val):

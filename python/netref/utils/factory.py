@@ -12,7 +12,9 @@ import threading
 from netref.core.channel import Channel
 from netref.core.service import VoidService
 from netref.core.stream import PipeStream, SocketStream, TunneledSocketStream
-from netref.lib import spawn
+from netref.core.timeouts import timeout as time_limit
+from netref.lib import Timeout, spawn
+from netref.lib.compat import poll
 
 _DISCOVERY = frozenset(["DiscoveryError", "ForbiddenError", "connect_by_service", "discover", "list_services"])
 
@@ -49,24 +51,38 @@ def connect_stdpipes(service=VoidService, config={}):
     return connect_stream(PipeStream.from_std(), service=service, config=config)
 
 
-def connect(host, port, service=VoidService, config={}, ipv6=False, keepalive=False):
+def connect(host, port, service=VoidService, config={}, ipv6=False, keepalive=False, *, timeout=None):
     """Connects to a server over TCP.
 
     :param host: its name or address
     :param port: its port
     :param ipv6: whether to use IPv6
     :param keepalive: whether TCP shall ask now and then whether the server is there; or seconds between questions
+    :param timeout: seconds that all of it may take, the server's root included, which is fetched then; without it, an attempt to
+        reach the server's machine takes 3 seconds at most, and nothing is fetched. How long names are looked up is not for this
+        program to say
     :raises OSError: if there is nobody to connect to
+    :raises TimeoutError: if it takes longer
     """
-    return connect_stream(SocketStream.connect(host, port, ipv6=ipv6, keepalive=keepalive), service, config)
+
+    def open_stream(**options):
+        return SocketStream.connect(host, port, ipv6=ipv6, keepalive=keepalive, **options)
+
+    if timeout is None:
+        return connect_stream(open_stream(), service, config)
+    return _connect_within(timeout, f"{host}:{port}", lambda limit: open_stream(**_once(limit)), service, config)
 
 
-def unix_connect(path, service=VoidService, config={}):
+def unix_connect(path, service=VoidService, config={}, *, timeout=None):
     """Connects to a server over the unix socket at ``path``.
 
+    :param timeout: as for :func:`connect`
     :raises OSError: if there is nobody to connect to
+    :raises TimeoutError: if it takes longer
     """
-    return connect_stream(SocketStream.unix_connect(path), service, config)
+    if timeout is None:
+        return connect_stream(SocketStream.unix_connect(path), service, config)
+    return _connect_within(timeout, path, lambda limit: SocketStream.unix_connect(path, limit.timeleft()), service, config)
 
 
 def ssl_connect(
@@ -83,6 +99,8 @@ def ssl_connect(
     ipv6=False,
     keepalive=False,
     verify_mode=None,
+    *,
+    timeout=None,
 ):
     """Connects to a server over TCP and TLS. Other parameters as for :func:`connect`.
 
@@ -116,7 +134,65 @@ def ssl_connect(
     }
     options = {name: value for name, value in optional.items() if value is not None}
     options |= {"server_side": False, "cert_reqs": required}
-    return connect_stream(SocketStream.ssl_connect(host, port, options, ipv6=ipv6, keepalive=keepalive), service, config)
+
+    def open_stream(**more):
+        return SocketStream.ssl_connect(host, port, options, ipv6=ipv6, keepalive=keepalive, **more)
+
+    def open_within(limit):
+        options["do_handshake_on_connect"] = False
+        stream = open_stream(**_once(limit))
+        _shake_hands(stream.sock, limit)
+        return stream
+
+    if timeout is None:
+        return connect_stream(open_stream(), service, config)
+    return _connect_within(timeout, f"{host}:{port}", open_within, service, config)
+
+
+def _connect_within(timeout, where, open_stream, service, config):
+    """Connects over the stream that ``open_stream(limit)`` opens and fetches the root, within ``timeout`` seconds in all."""
+    limit = Timeout(timeout)
+    conn = None
+    try:
+        conn = connect_stream(open_stream(limit), service, config)
+        with time_limit(limit.timeleft()):
+            _ = conn.root  # which the connection keeps
+        return conn
+    except BaseException as error:
+        if conn is not None:
+            conn._hang_up()
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"no connection to {where} within {timeout} s (parameter timeout): {error}") from error
+        raise
+
+
+def _once(limit):
+    """For a stream that is to be connected in what is left of a time limit."""
+    return {"timeout": limit.timeleft(), "attempts": 1}
+
+
+def _shake_hands(sock, limit):
+    """Does a TLS handshake within a time limit, however the peer spreads what it sends."""
+    import ssl
+
+    blocks_for = sock.gettimeout()
+    sock.setblocking(False)
+    try:
+        while True:
+            polled = poll()
+            try:
+                sock.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                polled.register(sock, "r")
+            except ssl.SSLWantWriteError:
+                polled.register(sock, "w")
+            if not polled.poll(limit.timeleft()):
+                raise TimeoutError("the TLS handshake was not over")
+    except BaseException:
+        sock.close()
+        raise
+    sock.settimeout(blocks_for)
 
 
 # Two threads must not find the same port free.

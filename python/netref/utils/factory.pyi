@@ -20,8 +20,10 @@ def connect(
     config: _Config = {},
     ipv6: bool = False,
     keepalive: bool | float = False,
+    *,
+    timeout: float | None = None,
 ) -> Connection: ...
-def unix_connect(path: str, service: _Service = ..., config: _Config = {}) -> Connection: ...
+def unix_connect(path: str, service: _Service = ..., config: _Config = {}, *, timeout: float | None = None) -> Connection: ...
 def ssl_connect(
     host: str,
     port: int,
@@ -36,6 +38,8 @@ def ssl_connect(
     ipv6: bool = False,
     keepalive: bool | float = False,
     verify_mode: int | None = None,
+    *,
+    timeout: float | None = None,
 ) -> Connection: ...
 def ssh_connect(remote_machine: Any, remote_port: int, service: _Service = ..., config: _Config = {}) -> Connection: ...
 def connect_subproc(args: Sequence[str], service: _Service = ..., config: _Config = {}) -> Connection: ...

@@ -199,8 +199,8 @@ impl Connection {
             compression: if stream.is_local { Compression::Off } else { options.compression },
             ..session::Options::default()
         };
-        let side = options.side(service);
-        let driver = Driver::new(side, session, Handle::current(), role != Role::Server);
+        let side = options.side(service, stream.address.clone());
+        let driver = Driver::new(side, session, Handle::current(), options.heartbeat, role != Role::Server);
         let owner = Arc::new(Owner { driver });
         tasks::spawn(&owner, stream);
         crate::Connection::new(Peer::Tokio(TokioPeer(owner))).into()

@@ -1,6 +1,6 @@
 //! One connection's state, driven by tasks.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,7 @@ pub(crate) struct Driver {
     pub(super) side: Side,
     pub(super) runtime: Handle,
     pub(super) limits: Arc<Limits>,
+    pub(super) heartbeat: Option<Duration>,
     /// The peer is a client of this side's.
     pub(super) is_acceptor: bool,
     session: Mutex<TokioSession>,
@@ -56,13 +57,20 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(side: Side, options: Options, runtime: Handle, open: bool) -> Arc<Self> {
+    pub(super) fn new(
+        side: Side,
+        options: Options,
+        runtime: Handle,
+        heartbeat: Option<Duration>,
+        open: bool,
+    ) -> Arc<Self> {
         let is_acceptor = options.dialect.is_none();
         let session = Session::new(options);
         Arc::new(Self {
             side,
             runtime,
             limits: session.limits().clone(),
+            heartbeat,
             is_acceptor,
             releases: session.releases().clone(),
             session: Mutex::new(session),
@@ -197,6 +205,16 @@ impl Driver {
         if !garbage.is_empty() {
             self.runtime.spawn_blocking(permitted(move || drop(garbage)));
         }
+    }
+
+    /// True if nothing should be read until requests have begun.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.session().is_overloaded()
+    }
+
+    /// Waits until what the peer has asked already leaves room for more.
+    pub(super) async fn wait_for_few_requests(&self) {
+        poll_fn(|context| self.session().poll_room(context.waker())).await;
     }
 
     // ---- the end

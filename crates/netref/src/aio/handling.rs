@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use netref_core::message::{Inbound, Seq};
 use netref_core::request::Request;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Remote;
 use super::blocking::{block_on, permitted};
@@ -25,14 +26,16 @@ use crate::world::{Shared, Values};
 
 /// Starts a request. Returns once it has begun: an asynchronous method has run to where it first waits, any other is in
 /// the queue of the runtime's blocking threads.
-pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>) {
+///
+/// `held`, its place among those that may run at a time, is given up when it is answered.
+pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<OwnedSemaphorePermit>) {
     let driver = peer.driver().clone();
     let peer = Peer::Tokio(peer);
     let request = Request::read(&Values(&peer), &mut message);
     let seq = message.seq();
     drop(message);
     let (place, action) = driver.side.plan(request);
-    let reply = Reply { driver: driver.clone(), peer, seq, place };
+    let reply = Reply { driver: driver.clone(), peer, seq, place, _held: held };
     match Work::of(action) {
         Work::Task(future) => {
             let running = Running { connection: driver.address(), seq, future };
@@ -111,11 +114,12 @@ struct Reply {
     peer: Peer,
     seq: Seq,
     place: Place,
+    _held: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
     async fn send(self, outcome: Result<Value>) {
-        let Self { driver, peer, seq, place } = self;
+        let Self { driver, peer, seq, place, _held } = self;
         driver.room().await;
         answer(&Values(&peer), &place, outcome, |kind, write| driver.reply(seq, kind, |boxer| write(boxer)));
     }

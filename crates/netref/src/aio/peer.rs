@@ -64,7 +64,7 @@ impl TokioPeer {
         tokio::select! {
             biased;
             result = exchange => result,
-            () = expired => Err(timed_out(handler.into(), limit)),
+            () = expired => Err(self.side().timed_out(handler.into(), Some(limit))),
         }
     }
 
@@ -81,9 +81,8 @@ impl TokioPeer {
         let exchange = self.exchange(handler, world.0, write);
         let limit = self.side().timeout().unwrap_or(Duration::MAX);
         match Instant::now().checked_add(limit) {
-            Some(deadline) => {
-                block_on_until(exchange, deadline).unwrap_or_else(|| Err(timed_out(handler, limit)))
-            }
+            Some(deadline) => block_on_until(exchange, deadline)
+                .unwrap_or_else(|| Err(self.side().timed_out(handler, Some(limit)))),
             None => block_on(exchange),
         }
     }
@@ -138,14 +137,6 @@ impl TokioPeer {
             driver.runtime.spawn_blocking(permitted(move || callback(&closed)));
         });
     }
-}
-
-fn timed_out(handler: Handler<'_>, limit: Duration) -> Error {
-    let number = match handler {
-        Handler::Number(number) => number,
-        Handler::Name(_) => 0,
-    };
-    Error::TimedOut { what: Request::<Value>::describe(number).to_owned(), limit }
 }
 
 impl Peer {

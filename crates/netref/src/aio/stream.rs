@@ -17,6 +17,8 @@ pub(super) struct Stream {
     pub(super) writing: WriteHalf,
     /// True if the peer is on this machine, so that compressing could only cost.
     pub(super) is_local: bool,
+    /// Where the peer is, or nothing.
+    pub(super) address: String,
 }
 
 impl Stream {
@@ -34,18 +36,30 @@ impl Stream {
     pub(super) fn tcp(stream: TcpStream, limits: &Limits) -> Self {
         keepalive::set(stream.as_fd(), limits);
         let _ = stream.set_nodelay(true);
-        let is_local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+        let peer = stream.peer_addr().ok();
+        let is_local = peer.is_some_and(|address| address.ip().is_loopback());
+        let address = peer.map(|address| address.to_string()).unwrap_or_default();
         let (reading, writing) = stream.into_split();
-        Self { reading: Box::new(reading), writing: Box::new(writing), is_local }
+        Self { reading: Box::new(reading), writing: Box::new(writing), is_local, address }
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {
         let (reading, writing) = stream.into_split();
-        Self { reading: Box::new(reading), writing: Box::new(writing), is_local: true }
+        Self {
+            reading: Box::new(reading),
+            writing: Box::new(writing),
+            is_local: true,
+            address: String::new(),
+        }
     }
 
     pub(super) fn other(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (reading, writing) = tokio::io::split(stream);
-        Self { reading: Box::new(reading), writing: Box::new(writing), is_local: false }
+        Self {
+            reading: Box::new(reading),
+            writing: Box::new(writing),
+            is_local: false,
+            address: String::new(),
+        }
     }
 }

@@ -5,14 +5,16 @@
 //! - One writes what is queued, as much as there is in one go.
 //! - One starts the peer's requests, in the order in which they came.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
+use netref_core::request::handlers;
 use netref_core::session::{Event, ProtocolError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::driver::{Driver, EndOnDrop};
 use super::handling;
@@ -23,9 +25,6 @@ use crate::failure::{CallError, EndReason};
 use crate::incoming::Incoming;
 use crate::world::Shared;
 
-/// Bytes that may be queued before the connection is given up. Senders wait long before that; what is left are answers
-/// to a peer that asks and does not read.
-const MAX_QUEUED: usize = 256 * 1024 * 1024;
 /// How long a peer that sent what is not taken may go on sending until it reads why.
 const REFUSAL: Duration = Duration::from_secs(1);
 /// How long what is queued at the end may take to be written, and how long the reader has to find out why writing failed.
@@ -51,6 +50,7 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
     let overload: Wake =
         Arc::new(move || weak.upgrade().iter().for_each(|driver| driver.end(EndReason::Overloaded)));
     let mut incoming = Incoming::new(driver.limits.clone(), driver.is_acceptor.then_some(overload));
+    let mut pulse = driver.heartbeat.map(Pulse::new);
     loop {
         if let Err(reason) = accept_all(&driver, &mut incoming, &requests) {
             if let EndReason::Protocol(ProtocolError::Frame(error)) = &reason {
@@ -58,6 +58,16 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
             }
             end.reason = Some(reason);
             return;
+        }
+        if driver.is_overloaded() {
+            tokio::select! {
+                biased;
+                _ = &mut ended => return,
+                () = driver.wait_for_few_requests() => {}
+            }
+            if let Some(pulse) = &mut pulse {
+                pulse.heard();
+            }
         }
         let due = incoming.due(driver.is_quiet());
         let received = tokio::select! {
@@ -74,12 +84,24 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
                     _ => continue,
                 }
             }
+            () = driver.sleep_until(pulse.as_ref().map(Pulse::next)) => {
+                match pulse.as_mut().map(|pulse| pulse.beat(&driver)) {
+                    Some(Err(reason)) => {
+                        end.reason = Some(reason);
+                        return;
+                    }
+                    _ => continue,
+                }
+            }
         };
         end.reason = match received {
             Ok(0) if incoming.is_mid_frame() => Some(EndReason::Truncated),
             Ok(0) => Some(EndReason::EndOfStream),
             Ok(count) => {
                 incoming.filled(count);
+                if let Some(pulse) = &mut pulse {
+                    pulse.heard();
+                }
                 continue;
             }
             Err(error) => Some(EndReason::Transport(error)),
@@ -140,8 +162,9 @@ fn accept_all(driver: &Driver, incoming: &mut Incoming, requests: &Requests) -> 
     if has_output {
         driver.output.notify_one();
     }
-    if queued > MAX_QUEUED && outcome.is_ok() {
-        return Err(EndReason::SlowConsumer { queued, max: MAX_QUEUED });
+    let max = driver.limits.max_send_queue;
+    if queued > max && outcome.is_ok() {
+        return Err(EndReason::SlowConsumer { queued, max });
     }
     outcome
 }
@@ -156,33 +179,87 @@ async fn write(mut end: EndOnDrop, mut stream: WriteHalf) {
         written = write_all(&driver, &mut stream) => written,
         () = too_late => Ok(()),
     };
-    if let Err(error) = written {
+    if let Err(reason) = written {
         // What the peer sent last, or how it hung up, says more than that it takes nothing any more.
         tokio::select! {
             _ = driver.wait_closed() => {}
             () = driver.sleep(LAST_WORDS) => {}
         }
-        end.reason = Some(EndReason::Transport(error));
+        end.reason = Some(reason);
     }
 }
 
 /// Writes what is queued, until the connection has ended and everything is written.
-async fn write_all(driver: &Driver, stream: &mut WriteHalf) -> std::io::Result<()> {
+async fn write_all(driver: &Driver, stream: &mut WriteHalf) -> Result<(), EndReason> {
     loop {
         let next = driver.session().take_output();
         match next {
             Some(bytes) => {
                 driver.has_room.notify_waiters();
-                stream.write_all(&bytes).await?;
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    match in_time(driver, stream.write(rest)).await? {
+                        0 => return Err(EndReason::Transport(std::io::ErrorKind::WriteZero.into())),
+                        count => rest = &rest[count..],
+                    }
+                }
             }
             None => {
-                stream.flush().await?;
+                in_time(driver, stream.flush()).await?;
                 if driver.is_closed() {
-                    return stream.shutdown().await;
+                    return in_time(driver, stream.shutdown()).await;
                 }
                 driver.output.notified().await;
             }
         }
+    }
+}
+
+/// Gives the peer up if it takes nothing for too long.
+async fn in_time<R>(
+    driver: &Driver,
+    writing: impl Future<Output = std::io::Result<R>>,
+) -> Result<R, EndReason> {
+    let Some(limit) = driver.limits.write_timeout else {
+        return writing.await.map_err(EndReason::Transport);
+    };
+    tokio::select! {
+        biased;
+        written = writing => written.map_err(EndReason::Transport),
+        () = driver.sleep(limit) => Err(EndReason::Stalled { limit }),
+    }
+}
+
+/// Whether the peer is alive, for a connection that is to notice when it is not: as in the thread driver.
+struct Pulse {
+    interval: Duration,
+    heard: Instant,
+    has_asked: bool,
+}
+
+impl Pulse {
+    fn new(interval: Duration) -> Self {
+        Self { interval, heard: Instant::now(), has_asked: false }
+    }
+
+    fn heard(&mut self) {
+        (self.heard, self.has_asked) = (Instant::now(), false);
+    }
+
+    /// When to look at it next.
+    fn next(&self) -> Instant {
+        self.heard + self.interval * if self.has_asked { 2 } else { 1 }
+    }
+
+    /// Nothing has come by then.
+    fn beat(&mut self, driver: &Arc<Driver>) -> Result<(), EndReason> {
+        if self.has_asked {
+            return Err(EndReason::Silent { interval: self.interval });
+        }
+        self.has_asked = true;
+        // Whatever the answer is, it is heard.
+        drop(driver.start(handlers::PING.into(), |boxer| boxer.no_arguments()));
+        Ok(())
     }
 }
 
@@ -192,13 +269,13 @@ async fn start_requests(
     mut queue: mpsc::UnboundedReceiver<Inbound<Shared>>,
 ) {
     let driver = &end.driver;
-    let start = |message| {
+    let start = |message, place| {
         // Without an owner nobody on this side holds the connection any more, and it is being closed.
         if let Some(owner) = owner.upgrade() {
-            handling::start(TokioPeer(owner), message);
+            handling::start(TokioPeer(owner), message, place);
         }
     };
-    let mut early = Vec::new();
+    let mut waiting = VecDeque::new();
     loop {
         tokio::select! {
             biased;
@@ -206,13 +283,26 @@ async fn start_requests(
             // Refused, or gone again: nothing that it asked for is done.
             _ = driver.wait_closed() => return,
             Some(message) = queue.recv() => {
-                if driver.is_part_of_call(&message) { start(message) } else { early.push(message) }
+                if driver.is_part_of_call(&message) { start(message, None) } else { waiting.push_back(message) }
             }
         }
     }
-    early.into_iter().for_each(start);
-    while let Some(message) = queue.recv().await {
-        start(message);
+    // As many at a time as may be. What is part of another request does not wait, for that one would wait for it.
+    let places = Arc::new(Semaphore::new(driver.limits.max_inflight.clamp(1, Semaphore::MAX_PERMITS)));
+    loop {
+        tokio::select! {
+            biased;
+            place = places.clone().acquire_owned(), if !waiting.is_empty() => {
+                if let Some(message) = waiting.pop_front() {
+                    start(message, place.ok());
+                }
+            }
+            message = queue.recv() => match message {
+                Some(message) if message.depth() > 1 => start(message, None),
+                Some(message) => waiting.push_back(message),
+                None => break,
+            },
+        }
     }
     // The reader is gone, and is about to say why.
     driver.wait_closed().await;

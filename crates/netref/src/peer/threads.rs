@@ -9,7 +9,7 @@ use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::Session;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::failure::Closed;
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::side::Side;
@@ -81,14 +81,10 @@ impl ThreadsPeer {
     ) -> Result<Value> {
         let link = &self.0.link;
         let timeout = self.side().timeout();
-        let what = || match handler {
-            Handler::Number(number) => Request::<Value>::describe(number).to_owned(),
-            Handler::Name(name) => name.to_owned(),
-        };
         match link.exchange(handler, timeout, |boxer| write(world, boxer)) {
             Ok(outcome) => read_outcome(world, outcome),
             Err(ExchangeError::Start(error)) => Err(error.into()),
-            Err(_) => Err(Error::TimedOut { what: what(), limit: timeout.unwrap_or_default() }),
+            Err(_) => Err(self.side().timed_out(handler, timeout)),
         }
     }
 

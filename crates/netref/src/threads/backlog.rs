@@ -94,6 +94,19 @@ impl<H: Host> Link<H> {
         }
     }
 
+    /// Whether a request may begin on the calling thread, which is of the pool: as [`may_begin`](Self::may_begin), and there is
+    /// a place. The thread has to run it [in turn](Self::run_in_turn).
+    pub(super) fn may_begin_on_pool(&self, seq: Seq) -> bool {
+        let mut state = self.backlog.lock();
+        let is_next = state.beginning.is_none() && state.waiting.is_empty();
+        let may_begin = is_next && state.running < self.limits.max_inflight.max(1);
+        if may_begin {
+            state.running += 1;
+            self.backlog.set_beginning(&mut state, Some((seq, false)));
+        }
+        may_begin
+    }
+
     /// Whether a request may begin on a thread that waits, for none that came before it is still to begin.
     pub(super) fn may_begin(&self, seq: Seq) -> bool {
         let mut state = self.backlog.lock();
@@ -138,7 +151,8 @@ impl<H: Host> Link<H> {
         }
     }
 
-    fn run_in_turn(self: &Arc<Self>, first: Inbound<H::Shared>) {
+    /// Runs a request that has a place among those of the pool, and then others in its place.
+    pub(super) fn run_in_turn(self: &Arc<Self>, first: Inbound<H::Shared>) {
         let mut next = Some(first);
         while let Some(request) = next {
             let _ = self.run(request);

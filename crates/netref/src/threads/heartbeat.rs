@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use netref_core::request::handlers;
 
-use super::serving::Goal;
 use super::watch::{Watched, watch_pulse};
 use super::{Call, EndReason, Host, Link};
 
@@ -21,13 +20,16 @@ pub(super) struct Pulse {
     heard: AtomicU64,
     /// What `heard` was when the peer was asked for a sign of life.
     asked: AtomicU64,
+    /// What `heard` was when none had come in time.
+    suspected: AtomicU64,
 }
 
 const NEVER: u64 = u64::MAX;
 
 impl Pulse {
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, started: Instant::now(), heard: AtomicU64::new(0), asked: AtomicU64::new(NEVER) }
+        let (heard, asked, suspected) = (AtomicU64::new(0), AtomicU64::new(NEVER), AtomicU64::new(NEVER));
+        Self { interval, started: Instant::now(), heard, asked, suspected }
     }
 
     fn now(&self) -> u64 {
@@ -58,18 +60,35 @@ impl<H: Host> Link<H> {
         if self.is_closed() {
             return None;
         }
+        let (now, interval) = (Instant::now(), pulse.interval);
+        if !self.is_listened_to() {
+            // Nobody would hear it, so far.
+            self.heard();
+            return Some(now + interval);
+        }
         let last = pulse.heard.load(Ordering::Relaxed);
-        let silent = Duration::from_millis(pulse.now().saturating_sub(last));
         let heard_at = pulse.started + Duration::from_millis(last);
-        if silent < pulse.interval {
-            return Some(heard_at + pulse.interval);
+        if now < heard_at + interval {
+            return Some(heard_at + interval);
         }
         if pulse.asked.swap(last, Ordering::Relaxed) != last {
             self.ask();
-            return Some((heard_at + pulse.interval * 2).max(Instant::now() + pulse.interval / 2));
+            return Some((heard_at + interval * 7 / 4).max(now + interval / 2));
         }
-        self.spawn(move |link| link.give_up_if_silent(last));
-        Some(Instant::now() + pulse.interval)
+        // One more look after a while: it may have been this process that did not get to read.
+        if pulse.suspected.swap(last, Ordering::Relaxed) != last {
+            return Some(now + interval / 4);
+        }
+        self.spawn(move |link| link.end(EndReason::Silent { interval }));
+        None
+    }
+
+    /// Whether somebody reads, or soon will, and nothing keeps them from it.
+    fn is_listened_to(self: &Arc<Self>) -> bool {
+        if self.background && !self.turn.look().taken {
+            self.attend();
+        }
+        (self.background || self.turn.look().taken) && !self.is_overloaded()
     }
 
     fn ask(self: &Arc<Self>) {
@@ -85,21 +104,6 @@ impl<H: Host> Link<H> {
                 self.unsettled.store(true, Ordering::Release);
                 self.attend();
             }
-        }
-    }
-
-    /// Ends the link if nothing has arrived since, and somebody has looked.
-    fn give_up_if_silent(self: &Arc<Self>, last: u64) {
-        if self.turn.try_take() {
-            // Nobody reads. What has arrived is read now.
-            let _ = self.read_until(&Goal::Output, Some(Instant::now()));
-        } else if self.is_overloaded() {
-            return;
-        }
-        if let Some(pulse) = &self.pulse
-            && pulse.heard.load(Ordering::Relaxed) == last
-        {
-            self.end(EndReason::Silent { interval: pulse.interval });
         }
     }
 }

@@ -57,7 +57,9 @@ impl<H: Host> Link<H> {
         call: &Arc<Call<H::Shared>>,
         deadline: Option<Instant>,
     ) -> Result<(), WaitError> {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        // In whole seconds, for some of the limit may have passed already.
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
+        let left = left.map(Duration::from_secs);
         call.enter(self.is_to_be_punctual(left));
         let outcome = self.wait_entered(call, deadline);
         self.stop_waiting(call);
@@ -214,7 +216,10 @@ impl<H: Host> Link<H> {
                 if let Goal::Call(call) | Goal::One(call) = goal {
                     call.begin_running();
                 }
-                self.run(request)?;
+                match goal {
+                    Goal::Background => self.run_in_turn(request),
+                    _ => self.run(request)?,
+                }
             }
             Pause::CallBack(callback) => callback(),
             Pause::Drop(garbage) => drop(garbage),
@@ -412,7 +417,7 @@ impl<H: Host> Link<H> {
                 let server = self.turn.idle_server();
                 match server.or_else(|| if is_told { None } else { self.idle_call() }) {
                     Some(call) if call.is_serving() || self.may_begin(request.seq()) => Owner::Waiter(call),
-                    None if matches!(goal, Goal::Background) && self.may_begin(request.seq()) => {
+                    None if matches!(goal, Goal::Background) && self.may_begin_on_pool(request.seq()) => {
                         Owner::ThisThread
                     }
                     _ => Owner::Pool,

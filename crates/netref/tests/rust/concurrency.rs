@@ -6,7 +6,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use netref::{Connection, Error, IntoValue, Options, Value, function, function_with_args};
+use netref::protocol::{Limits, Request};
+use netref::threads::EndReason;
+use netref::{Connection, Error, IntoValue, Options, Value, function, function_with_args, with_timeout};
 
 use crate::lab::{both_ends, eventually, serve_lab};
 
@@ -70,6 +72,61 @@ fn slow_function<R: IntoValue>(
     let conn = Options::new().over_socket(ours.into(), true).unwrap();
     conn.root().unwrap();
     (conn, has_begun, go_on)
+}
+
+/// The thread that waits runs no callbacks then, which could not be stopped in the middle.
+#[test]
+fn a_short_limit_is_kept_while_a_callback_runs() {
+    let (conn, _server) = both_ends();
+    let lab = conn.root().unwrap();
+    let (leave, left) = mpsc::channel::<()>();
+    let left = Mutex::new(left);
+    let slow = function_with_args("slow", move |_| {
+        // Ends when the test does.
+        let _ = left.lock().unwrap().recv();
+        Ok(Value::None)
+    });
+    let limit = Duration::from_millis(50);
+    let outcome = with_timeout(Some(limit), || {
+        with_timeout(None, || lab.call_method("echo", (1,)).unwrap());
+        lab.call_method("call", (slow,))
+    });
+    let error = outcome.unwrap_err();
+    assert!(matches!(&error, Error::TimedOut { limit: said, .. } if *said == limit), "{error}");
+    assert!(error.to_string().contains("netref::with_timeout"), "{error}");
+    drop(leave);
+    assert_eq!(lab.call_method("echo", (2,)).unwrap(), Value::Int(2));
+}
+
+#[test]
+fn a_silent_peer_is_given_up_by_a_heartbeat() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let options = Options::new().heartbeat(Some(Duration::from_millis(50))).timeout(None);
+    let conn = options.over_socket(ours.into(), true).unwrap();
+    let error = conn.root().unwrap_err();
+    assert!(error.to_string().contains("silent"), "{error}");
+    assert!(matches!(conn.closed().unwrap().reason(), EndReason::Silent { .. }));
+    drop(theirs);
+}
+
+#[test]
+fn a_peer_that_answers_outlives_many_heartbeats() {
+    let running = serve_lab();
+    let conn = Options::new().heartbeat(Some(Duration::from_millis(20))).connect(&running.url()).unwrap();
+    conn.ping().unwrap();
+    thread::sleep(Duration::from_millis(400));
+    conn.ping().unwrap();
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_given_up() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut limits = Limits::default();
+    limits.write_timeout = Some(Duration::from_millis(100));
+    let conn = Options::new().limits(limits).timeout(None).over_socket(ours.into(), true).unwrap();
+    let error = conn.request(Request::Ping { data: Value::Bytes(vec![0; 10_000_000]) }).unwrap_err();
+    assert!(error.to_string().contains("write_timeout"), "{error}");
+    drop(theirs);
 }
 
 #[test]

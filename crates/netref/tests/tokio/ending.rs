@@ -1,7 +1,9 @@
 //! How connections begin and end.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
+use netref::protocol::{Compression, Limits};
 use netref::threads::{Closed, EndReason};
 use netref::{Args, Class, Connection, Error, IntoValue, Object, Options, Result, Service, Value, aio};
 use netref_core::Request;
@@ -34,6 +36,42 @@ fn calls_under_way_end_with_the_connection() {
         assert!(matches!(server.closed().unwrap().reason(), EndReason::ClosedHere));
         assert!(matches!(root.call(()).await, Err(Error::Closed(_))));
         server.close().await;
+    });
+}
+
+#[test]
+fn a_silent_peer_is_given_up_by_a_heartbeat() {
+    on_both_flavors(|| async {
+        let (here, _there) = tokio::io::duplex(1 << 20);
+        let options = Options::new().heartbeat(Some(Duration::from_millis(50))).timeout(None);
+        let conn = aio::over_stream(&options, here, true);
+        let error = conn.root().await.unwrap_err();
+        assert!(error.to_string().contains("silent"), "{error}");
+        assert!(matches!(conn.closed().unwrap().reason(), EndReason::Silent { .. }));
+    });
+}
+
+#[test]
+fn a_peer_that_answers_outlives_many_heartbeats() {
+    on_both_flavors(|| async {
+        let options = Options::new().heartbeat(Some(Duration::from_millis(20)));
+        let (client, _server) = pair(&options, &Options::new());
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        client.ping().await.unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_given_up() {
+    on_both_flavors(|| async {
+        let (here, _there) = tokio::io::duplex(1000);
+        let mut limits = Limits::default();
+        limits.write_timeout = Some(Duration::from_millis(100));
+        let options = Options::new().limits(limits).timeout(None).compression(Compression::Off);
+        let conn = aio::over_stream(&options, here, true);
+        let ping = Request::Ping { data: Value::Bytes(vec![0; 100_000]) };
+        let error = conn.request(ping).await.unwrap_err();
+        assert!(error.to_string().contains("write_timeout"), "{error}");
     });
 }
 

@@ -1,0 +1,9 @@
+from types import TracebackType
+
+from typing_extensions import Self
+
+class timeout:
+    seconds: float | None
+    def __init__(self, seconds: float | None) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, typ: type[BaseException] | None, val: BaseException | None, tb: TracebackType | None) -> None: ...
