@@ -212,10 +212,10 @@ def test_heartbeat(cleanup, stopped):
 def test_heartbeat_of_a_connection_that_nobody_reads(cleanup, serve):
     """With ``serve="manual"`` what the peer says lies there until somebody looks, which the heartbeat does."""
     server = serve(netref.VoidService)
-    conn = netref.connect("127.0.0.1", server.port, config={"heartbeat": 0.05, "serve": "manual"})
+    conn = netref.connect("127.0.0.1", server.port, config={"heartbeat": 0.1, "serve": "manual"})
     cleanup.callback(conn.close)
     conn.ping()
-    time.sleep(0.5)  # ten intervals, in which nobody reads
+    time.sleep(0.5)  # five intervals, in which nobody reads
     conn.ping()
 
 
