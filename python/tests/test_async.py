@@ -1,8 +1,11 @@
 """Results that come later."""
 
 import asyncio
+import contextlib
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -186,6 +189,25 @@ def test_results_that_nobody_waits_for_come_one_right_after_the_other(root):
     for _ in range(3000):
         assert done.acquire(timeout=20)
     assert time.monotonic() - started < 5
+
+
+def test_result_whose_exception_was_raised_is_collected(root):
+    """The exception refers to the frame that raised it, which refers to the result. It used to be kept for ever."""
+
+    class Mark:
+        pass
+
+    def fail():
+        mark, result = Mark(), async_(root.fail)(lambda: {}["missing"])
+        marks.add(mark)
+        return result.value
+
+    marks = weakref.WeakSet()
+    for _ in range(3):
+        with contextlib.suppress(KeyError):
+            fail()
+    gc.collect()
+    assert len(marks) == 0
 
 
 def test_results_waited_for_by_several_threads(gate, gated):

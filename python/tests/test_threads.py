@@ -226,3 +226,64 @@ def test_connecting_from_many_threads(serve):
                 assert conn.root.hello(number) == f"hello {number}"
 
     run_all(8, work)
+
+
+def test_thread_that_is_busy_is_not_offered_the_reading(serve, connect):
+    """A thread that had once waited for its turn to read was offered it also while it ran a request, and nobody else was. The
+    second round of this then hung: the server's thread for the client, busy with the slow call, was to read the quick one."""
+    gate = threading.Event()
+
+    class Gates(netref.Service):
+        def exposed_wait(self):
+            return gate.wait(30)
+
+        def exposed_echo(self, value):
+            return value
+
+    root = connect(serve(Gates), config={"sync_request_timeout": 10}).root
+    for number in range(10):
+        gate.clear()
+        slow = netref.async_(root.wait)()
+        assert root.echo(number) == number
+        gate.set()
+        assert slow.value is True
+
+
+def test_thread_that_is_busy_with_a_callback_holds_nobody_up(conn):
+    """The same on the client's side, where threads wait for calls: with callbacks of calls and of results."""
+    root, failures = conn.root, []
+    rounds, stop = 30, threading.Event()
+
+    def chat():
+        while not stop.is_set():
+            if root.echo(1) != 1:
+                failures.append("wrong echo")
+
+    def slow(kind):
+        for _ in range(rounds):
+            done = threading.Event()
+
+            def callback(*_, done=done):
+                if root.echo(2) != 2 or netref.async_(root.echo)(3).value != 3:
+                    failures.append(f"wrong in {kind}")
+                done.set()
+
+            if kind == "call":
+                root.call(callback)
+            else:
+                result = netref.async_(root.echo)(4)
+                result.add_callback(callback)
+                result.wait()
+            if not done.wait(20):
+                failures.append(f"no {kind}")
+
+    chatting = [threading.Thread(target=chat, daemon=True) for _ in range(2)]
+    slower = [threading.Thread(target=slow, args=(kind,), daemon=True) for kind in ("call", "result")]
+    for thread in chatting + slower:
+        thread.start()
+    for thread in slower:
+        thread.join()
+    stop.set()
+    for thread in chatting:
+        thread.join()
+    assert failures == []

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use netref::threads::{Call, Callback, Interrupted, WaitError};
+use netref::threads::{Call, Callback, Interrupted, StartError, WaitError};
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyBaseException;
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -36,7 +37,7 @@ struct Sent {
 
 #[derive(Default)]
 struct State {
-    outcome: Option<Result<Py<PyAny>, PyErr>>,
+    outcome: Option<Result<Py<PyAny>, Py<PyBaseException>>>,
     callbacks: Vec<Py<PyAny>>,
     /// When the result expires, and after how long.
     expiry: Option<(Instant, Duration)>,
@@ -103,19 +104,23 @@ impl AsyncResult {
             Self::_when_known(&result, arrived);
             return Ok(Some(result));
         }
-        if !link.has_room() {
-            return Ok(None);
-        }
         let world = Objects::of(connection, link);
         let args: Vec<_> = args.iter().collect();
         let args: Vec<_> = args.iter().collect();
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().callbacks.push(arrived);
-        let is_completed = Self::begin(&result, describe(handler, &args), |on_done| {
+        let mut has_room = true;
+        let begun = Self::begin(&result, describe(handler, &args), |on_done| {
             link.start(handler, Some(on_done), Some(Instant::now()), |boxer| boxer.arguments(&world, &args))
-                .map_err(from_start)
-        })?;
-        Self::learn_elsewhere(&result, is_completed);
+                .map_err(|error| {
+                    has_room = !matches!(error, StartError::TimedOut);
+                    from_start(error)
+                })
+        });
+        if !has_room {
+            return Ok(None);
+        }
+        Self::learn_elsewhere(&result, begun?);
         Ok(Some(result))
     }
 
@@ -162,7 +167,8 @@ impl AsyncResult {
             return self.state().outcome.is_some();
         };
         // Building objects can run user code, so it is done before the state is locked.
-        let outcome = Connection::finish(self.connection.bind(py), outcome).map(Bound::unbind);
+        let outcome = Connection::finish(self.connection.bind(py), outcome);
+        let outcome = outcome.map(Bound::unbind).map_err(|error| error.into_value(py));
         self.state().outcome = Some(outcome);
         true
     }
@@ -242,7 +248,7 @@ impl AsyncResult {
         let py = slf.py();
         match &slf.get().state().outcome {
             Some(Ok(value)) => Ok(value.clone_ref(py)),
-            Some(Err(error)) => Err(error.clone_ref(py)),
+            Some(Err(error)) => Err(PyErr::from_value(error.bind(py).clone().into_any())),
             None => Ok(py.None()),
         }
     }
@@ -326,6 +332,14 @@ impl AsyncResult {
         drop(forgotten);
     }
 
+    /// Says that nobody will want the result: what its reply refers to is given back, whoever still holds this.
+    fn _give_up(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(sent) = self.sent.get() else { return Ok(()) };
+        self.connection.bind(py).get().link()?.abandon(&sent.call);
+        drop(sent.call.take());
+        Ok(())
+    }
+
     /// Seconds until the result expires; None if it does not.
     fn _time_left(&self) -> Option<f64> {
         let (at, _) = self.state().expiry?;
@@ -342,7 +356,8 @@ impl AsyncResult {
     /// Completes a result that no request of this connection completes: what a connection does with the callback of a
     /// request.
     fn __call__(slf: &Bound<'_, Self>, is_exc: bool, obj: Bound<'_, PyAny>) {
-        let outcome = if is_exc { Err(PyErr::from_value(obj)) } else { Ok(obj.unbind()) };
+        let outcome =
+            if is_exc { Err(PyErr::from_value(obj).into_value(slf.py())) } else { Ok(obj.unbind()) };
         slf.get().state().outcome.get_or_insert(outcome);
         Self::run_callbacks(slf);
     }
@@ -358,8 +373,22 @@ impl AsyncResult {
         format!("<AsyncResult object ({state}) at {:p}>", slf.as_ptr())
     }
 
+    /// An exception that was raised refers to the frames it went through, and so to this if one of them does.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.connection)
+        visit.call(&self.connection)?;
+        // Who holds the lock is using this, so it is no garbage.
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        match &state.outcome {
+            Some(Ok(value)) => visit.call(value)?,
+            Some(Err(error)) => visit.call(error)?,
+            None => {}
+        }
+        state.callbacks.iter().try_for_each(|callback| visit.call(callback))
+    }
+
+    fn __clear__(&self) {
+        let state = std::mem::take(&mut *self.state());
+        drop(state);
     }
 }
 

@@ -23,7 +23,14 @@ async def request(conn, handler, *args):
     arrival = _Arrival()
     while (result := _netref.post(conn, handler, args, arrival)) is None:
         await _mailbox().room(conn)
-    return await _outcome(result, arrival)
+    try:
+        return await _outcome(result, arrival)
+    except asyncio.CancelledError:
+        # Whoever keeps the exception keeps this frame, but not what a late reply refers to.
+        result._give_up()
+        raise
+    finally:
+        del result  # of which an exception is part, which refers to this frame
 
 
 async def _outcome(result, arrival):
@@ -31,18 +38,18 @@ async def _outcome(result, arrival):
     timer = None if left is None else arrival.expire_after(left)
     try:
         in_time = await arrival
-    finally:
-        # A wait that is cancelled leaves nothing behind: the late reply gives back what it refers to.
-        result._forget(arrival)
-        if timer is not None:
-            timer.cancel()
-    if not in_time:
-        raise result._expired_error()
-    try:
+        if not in_time:
+            raise result._expired_error()
         return result.value
     except StopIteration:
         # Which no coroutine may raise.
         raise StopAsyncIteration from None
+    finally:
+        # A wait that is cancelled leaves nothing behind.
+        result._forget(arrival)
+        if timer is not None:
+            timer.cancel()
+        del result  # see above
 
 
 class _Arrival:

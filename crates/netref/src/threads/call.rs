@@ -208,9 +208,15 @@ impl<S> Call<S> {
         }
     }
 
-    /// The thread that waits runs a request that it has read itself, until its [next step](Self::next_step).
+    /// The thread that waits is busy with something that it has read itself, until its [next step](Self::next_step).
     pub(super) fn begin_running(&self) {
         self.lock().is_running = true;
+    }
+
+    /// True if a thread waits that has nothing to do but to read.
+    pub(super) fn can_read(&self) -> bool {
+        let state = self.lock();
+        !state.completed && !state.is_running && state.inbox.is_empty() && !state.waiters.is_empty()
     }
 
     /// True if the thread that waits may run requests meanwhile.

@@ -1,30 +1,19 @@
 //! What programs need that run on an event loop, whose thread must not block.
 
 use std::sync::Arc;
-use std::thread;
 
 use netref_core::message::Seq;
 
-use super::sending::HIGH_WATER;
 use super::{Call, Callback, Host, Link};
 use crate::running::RunningRequest;
 
 impl<H: Host> Link<H> {
-    /// Whether so little waits to be sent that more may be added.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.session().queued() <= HIGH_WATER
-    }
-
-    /// Calls `then` on a pool thread once there [is room](Self::has_room) or the connection has ended.
+    /// Calls `then` on a pool thread once there is room to [start](Self::start) a call without waiting, or the connection has
+    /// ended.
     pub fn when_there_is_room(self: &Arc<Self>, then: Callback) {
         self.spawn(|link| {
-            while !link.has_room() && !link.is_closed() {
-                // No signal is for this thread.
-                let _ = link.transmit(None);
-                // Another thread may be the one that writes.
-                link.host().blocking(thread::yield_now);
-            }
+            // No signal interrupts this thread.
+            let _ = link.wait_for_room(None);
             then();
         });
     }

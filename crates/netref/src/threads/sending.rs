@@ -17,7 +17,7 @@ use crate::failure::{EndReason, StartError};
 use crate::running;
 
 /// While more bytes than this wait to be sent, no message is added to them but by the thread that reads.
-pub(super) const HIGH_WATER: usize = 8 * 1024 * 1024;
+const HIGH_WATER: usize = 8 * 1024 * 1024;
 
 /// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
 /// middle of one. It is the limit that calls have unless told otherwise.
@@ -223,7 +223,7 @@ impl<H: Host> Link<H> {
     }
 
     /// Waits until less is queued. False if the deadline passed first.
-    fn wait_for_room(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
+    pub(super) fn wait_for_room(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, Interrupted> {
         while self.session().queued() > HIGH_WATER && !self.is_closed() {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 return Ok(false);

@@ -207,20 +207,19 @@ impl<H: Host> Link<H> {
     ) -> Result<bool, Interrupted> {
         let mut worked = false;
         let pause = self.read(goal, deadline, &mut worked);
+        if let (Goal::Call(call) | Goal::One(call), false) = (goal, matches!(pause, Pause::Return)) {
+            // Before the turn is offered to those who follow, of whom this thread may be one.
+            call.begin_running();
+        }
         if self.turn.give_up() {
             self.attend();
         }
         match pause {
             Pause::Return => {}
-            Pause::Run(request) => {
-                if let Goal::Call(call) | Goal::One(call) = goal {
-                    call.begin_running();
-                }
-                match goal {
-                    Goal::Background => self.run_in_turn(request),
-                    _ => self.run(request)?,
-                }
-            }
+            Pause::Run(request) => match goal {
+                Goal::Background => self.run_in_turn(request),
+                _ => self.run(request)?,
+            },
             Pause::CallBack(callback) => callback(),
             Pause::Drop(garbage) => drop(garbage),
             Pause::End(reason) => self.end(reason),

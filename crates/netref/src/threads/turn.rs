@@ -73,8 +73,9 @@ impl<S> Turn<S> {
         !state.taken && wake_one(&state)
     }
 
+    /// True if somebody waits to read. Who follows and is busy with something else does not.
     pub(super) fn has_followers(&self) -> bool {
-        !self.lock().followers.is_empty()
+        self.lock().followers.iter().any(|call| call.can_read())
     }
 
     /// A parked thread that serves and has nothing to do, to run a request that belongs to no call.
@@ -93,7 +94,7 @@ impl<S> Turn<S> {
 }
 
 fn wake_one<S>(state: &State<S>) -> bool {
-    match state.followers.first() {
+    match state.followers.iter().find(|call| call.can_read()) {
         Some(call) => {
             call.wake();
             false
