@@ -17,7 +17,7 @@ import pytest
 from peer_process import HERE, Program, interpreter
 
 #: Limits that make short work of each test. What is bounded is the same.
-LIMITS = {"header_timeout": 1, "frame_timeout": 1, "min_frame_rate": 1 << 20, "handshake_timeout": 1}
+LIMITS = {"header_timeout": 1, "frame_timeout": 1, "min_frame_rate": 8 << 20, "handshake_timeout": 1}
 #: Seconds that an honest client may be kept waiting while others misbehave, and bytes that a server may take for them.
 BAR = 1.0
 MIB = 1 << 20

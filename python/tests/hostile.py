@@ -141,6 +141,12 @@ class Hostile:
     def getattr(self, pack, name):
         return self.ask(consts.HANDLE_GETATTR, of_server(pack), by_value(name))
 
+    def inspect(self, pack):
+        """The methods that the server lists of an object: pairs (name, docstring)."""
+        self._seq += 1
+        self.send(message(REQUEST, self._seq, brine.dump((consts.HANDLE_INSPECT, (VALUE, (tuple(pack),))))))
+        return self.answer_to(self._seq)
+
     def call(self, pack, *boxes):
         return self.ask(consts.HANDLE_CALL, of_server(pack), boxed_tuple(*boxes), by_value(()))
 

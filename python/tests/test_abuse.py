@@ -407,7 +407,7 @@ def test_requests_whose_answers_nobody_reads(target):
         peer.sock.settimeout(1)
         data = frame(request(1, PING, by_value("x" * 1000))) * 100
         with contextlib.suppress(OSError):
-            for _ in range(2000):
+            for _ in range(500):
                 peer.send_raw(data)
 
 
@@ -433,7 +433,7 @@ def test_frames_with_flipped_bits(target):
                     for _ in range(noise.randrange(1, 4)):
                         data[noise.randrange(len(data))] ^= 1 << noise.randrange(8)
                     peer.send(bytes(data))
-        assert target.status("Threads") < 400
+    eventually(lambda: target.status("Threads") < 100)
 
 
 @stock_survives
@@ -449,7 +449,7 @@ def test_connections_that_are_cut(target):
                     peer.send(request(1, PING, by_value("x" * 10_000)))
                 peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         eventually(lambda: target.files() <= files + 2)
-        eventually(lambda: target.status("Threads") <= threads + 100)
+        eventually(lambda: target.status("Threads") < max(100, threads))
 
 
 @stock_survives

@@ -10,6 +10,9 @@ use netref::{Address, Options, Server, aio};
 use crate::policy::Policy;
 use crate::service::InteropService;
 
+/// How long a thread for blocking work lives on without any.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What to serve with.
 pub(crate) struct Settings {
     policy: Policy,
@@ -52,7 +55,8 @@ pub(crate) fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> 
     let service = move || InteropService::new(policy);
     let url = "tcp://127.0.0.1:0";
     if is_tokio {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE).build()?;
         let server = runtime.block_on(aio::Server::with_options(url, options, service))?;
         print_port(server.address())?;
         runtime.spawn(async move { server.run().await });

@@ -37,6 +37,9 @@ class ThreadPoolServer(Server):
         self.workers = []
         self.polling_thread = None
         self._ready = queue.SimpleQueue()
+        # A descriptor is closed with its connection and can be another client's before the first is dropped.
+        self._held = {}
+        self._holding = threading.Lock()
         # When clients that are watched have to send something more.
         self._deadlines = {}
         self._idle = collections.deque()
@@ -52,8 +55,8 @@ class ThreadPoolServer(Server):
     def _close_clients(self):
         """Closes the connections of all clients, and ends the workers as soon as they have nothing to do."""
         super()._close_clients()
-        for fd in list(self.fd_to_conn):
-            self._drop_connection(fd)
+        for fd, conn in list(self.fd_to_conn.items()):
+            self._drop_connection(fd, conn)
         for _ in self.workers:
             self._ready.put(None)
         self._watch_again(None)
@@ -70,13 +73,15 @@ class ThreadPoolServer(Server):
     def _let_in(self, sock):
         try:
             sock, conn = self._authenticate_and_build_connection(sock)
-        except Exception as error:
+        except BaseException as error:  # the thread ends either way
             self._log_failure(sock, error)
         else:
             fd = conn.fileno()
-            self.fd_to_conn[fd] = conn
+            with self._holding:
+                self.fd_to_conn[fd] = conn
+                self._held[conn] = sock
             if self._closed:
-                self._drop_connection(fd)
+                self._drop_connection(fd, conn)
             else:
                 self._watch_again(fd)
             return
@@ -130,10 +135,13 @@ class ThreadPoolServer(Server):
         for fd in [fd for fd, deadline in self._deadlines.items() if deadline <= now]:
             del self._deadlines[fd]
             selector.unregister(fd)
-            conn = self.fd_to_conn.get(fd)
-            if conn is not None:
-                conn._expire()
-                self._drop_connection(fd)
+            self._end(fd)
+
+    def _end(self, fd):
+        conn = self.fd_to_conn.get(fd)
+        if conn is not None:
+            conn._expire()
+            self._drop_connection(fd, conn)
 
     def _watch(self, selector, fd):
         conn = self.fd_to_conn.get(fd)
@@ -148,25 +156,29 @@ class ThreadPoolServer(Server):
             selector.register(fd, selectors.EVENT_READ)
         except (OSError, ValueError):
             self._deadlines.pop(fd, None)
-            self._drop_connection(fd)
+            self._drop_connection(fd, conn)
 
     # Serving: the workers.
 
     def _serve_clients(self):
         while (fd := self._ready.get()) is not None:
-            try:
-                self._serve_requests(fd)
-            except EOFError:
-                self._drop_connection(fd)
-            except Exception:
-                self.logger.exception("client connection terminated abruptly")
-                self._drop_connection(fd)
+            self._serve_client_at(fd)
 
-    def _serve_requests(self, fd):
+    def _serve_client_at(self, fd):
         """Serves a client that has sent something."""
         conn = self.fd_to_conn.get(fd)
         if conn is None:
             return
+        try:
+            self._serve_requests(fd, conn)
+        except EOFError:
+            self._drop_connection(fd, conn)
+        except BaseException as error:
+            # Among them what a request raises that is to end the serving of its client: not this thread's.
+            self._log_failure(None, error)
+            self._drop_connection(fd, conn)
+
+    def _serve_requests(self, fd, conn):
         timeout = _TURN
         for _ in range(self.request_batch_size):
             if not conn._serve_ready(timeout):
@@ -175,12 +187,13 @@ class ThreadPoolServer(Server):
             timeout = 0
         self._ready.put(fd)
 
-    def _drop_connection(self, fd):
-        conn = self.fd_to_conn.pop(fd, None)
-        if conn is None:
-            return
-        for sock in list(self.clients):
-            if sock.fileno() in (fd, -1):
-                self.clients.discard(sock)
+    def _drop_connection(self, fd, conn):
+        with self._holding:
+            sock = self._held.pop(conn, None)
+            if sock is None:
+                return
+            if self.fd_to_conn.get(fd) is conn:
+                del self.fd_to_conn[fd]
+        self.clients.discard(sock)
         conn.close()
         self._log_served(conn, conn._config["connid"])

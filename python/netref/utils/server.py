@@ -13,7 +13,7 @@ class ThreadedServer(Server):
     """A server with a thread for each client. Parameters as for :class:`Server`."""
 
     def _accept_method(self, sock):
-        threading.Thread(target=self._authenticate_and_serve_client, args=(sock,), daemon=True).start()
+        threading.Thread(target=self._serve_on_thread, args=(sock,), daemon=True).start()
 
 
 class OneShotServer(Server):
@@ -86,4 +86,13 @@ class GeventServer(Server):
     def _accept_method(self, sock):
         import gevent
 
-        gevent.spawn(self._authenticate_and_serve_client, sock)
+        gevent.spawn(self._serve_in_greenlet, sock)
+
+    def _serve_in_greenlet(self, sock):
+        try:
+            self._authenticate_and_serve_client(sock)
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Out of a greenlet, it would end the program. A peer's ends the serving of that peer.
+            if not hasattr(error, "_remote_tb"):
+                raise
+            self._log_failure(sock, error)

@@ -287,6 +287,14 @@ class Server:
         """Has a client served: where servers differ."""
         raise NotImplementedError
 
+    def _serve_on_thread(self, sock):
+        """Serves a client on a thread of its own, which ends with it."""
+        try:
+            self._authenticate_and_serve_client(sock)
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Raised by a request, to end the serving of its client. That has happened.
+            self._log_failure(sock, error)
+
     def _authenticate_and_serve_client(self, sock):
         """Serves a client from its first byte to its last."""
         try:
@@ -317,10 +325,10 @@ class Server:
         if isinstance(error, AuthenticationError):
             self._count("rejected")
             self._log(logging.INFO, "a client failed to authenticate, rejecting connection: %s", ascii(str(error)[:200]))
-        elif isinstance(error, (OSError, EOFError)) or hasattr(error, "_remote_tb"):
+        elif isinstance(error, (OSError, EOFError, KeyboardInterrupt, SystemExit)) or hasattr(error, "_remote_tb"):
             # What a client does to its own connection, or raises in it, is worth no traceback.
             self._count("failed")
-            self._log(logging.INFO, "a client was lost before it was served: %s", ascii(str(error)[:200]))
+            self._log(logging.INFO, "a client was lost: %s: %s", type(error).__name__[:50], ascii(str(error)[:200]))
         else:
             self._count("failed")
             self._log(logging.ERROR, "client connection terminated abruptly", exc_info=error)

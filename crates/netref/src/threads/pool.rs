@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::PerProcess;
 
 /// A pool thread ends after idling for as long.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(2);
 /// Threads that the pool starts at most: each idle client connection keeps one, to read, and each request that runs long
 /// one more. Work beyond that waits its turn.
 const MAX_THREADS: usize = 16_384;

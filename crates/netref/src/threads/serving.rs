@@ -20,6 +20,9 @@ use crate::running::{RunningRequest, nesting};
 /// A parked thread that heeds signals looks for them as often, since waking from a park is not something that a signal does.
 pub(super) const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
+/// A thread that goes on reading looks for signals after as many times.
+const SIGNAL_READS: u32 = 64;
+
 /// How long a peer that sent what is not taken may go on sending until it reads why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -235,6 +238,7 @@ impl<H: Host> Link<H> {
         worked: &mut bool,
     ) -> Pause<H::Shared> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut received = 0_u32;
         loop {
             loop {
                 match incoming.next_payload(|beginning| self.session().expects(beginning)) {
@@ -264,10 +268,18 @@ impl<H: Host> Link<H> {
             if self.is_overloaded() {
                 return self.pause(goal, deadline);
             }
+            // A peer that always has something to say would keep this thread from ever looking.
+            if received > 0 && deadline.is_some_and(|at| Instant::now() >= at) {
+                return Pause::Return;
+            }
+            received = received.wrapping_add(1);
+            if received.is_multiple_of(SIGNAL_READS) && !matches!(goal, Goal::Background) {
+                return Pause::CheckSignals;
+            }
             let due = self.due_while(goal, &mut incoming);
             let until = earlier(deadline, due.as_ref().map(|due| due.0));
             let space = incoming.space(self.transport.reads_exactly());
-            let received = self.host.blocking(|| {
+            let outcome = self.host.blocking(|| {
                 if is_full {
                     self.transport.wait(Interest::ReadOrWrite, earlier(until, given_up_at))?;
                     self.transport.receive(space, Some(Instant::now()))
@@ -275,7 +287,7 @@ impl<H: Host> Link<H> {
                     self.transport.receive(space, until)
                 }
             });
-            match received {
+            match outcome {
                 Ok(0) if incoming.is_mid_frame() => return Pause::End(EndReason::Truncated),
                 Ok(0) => return Pause::End(EndReason::EndOfStream),
                 Ok(count) => {

@@ -1,0 +1,360 @@
+"""What hurts a server as a whole: no files, no threads, too many clients, handshakes that never end, logs; and its end."""
+
+import contextlib
+import logging
+import pathlib
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+import netref
+from abuse import PYTHON_SERVERS, RUST, RUST_SERVERS, WITH_STOCK, Target, eventually
+from hostile import Hostile
+from netref.utils.authenticators import SSLAuthenticator
+from netref.utils.server import ThreadedServer, ThreadPoolServer
+from peer_process import HERE
+
+CERTS = HERE / "certs"
+STOCK = [pytest.param("stock", marks=pytest.mark.xfail(strict=True))] if WITH_STOCK else []
+SERVERS = [ThreadedServer, ThreadPoolServer]
+
+
+@contextlib.contextmanager
+def running(*args, **options):
+    target = Target(*args, **options)
+    try:
+        yield target
+    finally:
+        target.kill()
+
+
+def served(target):
+    """Whether an honest client is let in and answered, however long that takes."""
+
+    def ask():
+        with contextlib.suppress(OSError, EOFError), Hostile(target.port) as peer:
+            peer.sock.settimeout(2)
+            peer.ping()
+            return True
+        return False
+
+    eventually(ask)
+    return target.alive
+
+
+@pytest.mark.parametrize("name", [*PYTHON_SERVERS, *STOCK])
+def test_no_file_descriptors_left(name):
+    """200 sockets, where there are files for 100: accepting goes on once they are gone."""
+    with running(name, files=100) as target:
+        peers = []
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                peer = Hostile(target.port)
+                peer.send_raw(b"\0")
+                peers.append(peer)
+        time.sleep(0.5)  # for the server to run into it; nothing depends on how far it gets
+        assert target.alive
+        for peer in peers:
+            peer.close()
+        assert served(target)
+
+
+@RUST
+@pytest.mark.parametrize("name", RUST_SERVERS)
+def test_no_file_descriptors_left_for_rust(name):
+    import resource
+
+    with running(name) as target:
+        resource.prlimit(target.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+        peers = [Hostile(target.port) for _ in range(150)]
+        time.sleep(0.5)
+        assert target.alive
+        for peer in peers:
+            peer.close()
+        assert served(target)
+
+
+@pytest.mark.parametrize("name", ["threaded", "pool", *STOCK])
+def test_no_threads_left(name):
+    """A thread that cannot be started hurts that client alone. With room for some 100 threads."""
+    with running(name, memory=(3 if name == "pool" else 1) << 30, config={"limits": "compat"}) as target:
+        peers = []
+        with contextlib.suppress(OSError):
+            for _ in range(400):
+                peers.append(Hostile(target.port))
+        time.sleep(0.5)
+        assert target.alive
+        for peer in peers:
+            peer.close()
+        assert served(target)
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_most_connections(serve, connect, server_class):
+    server = serve(netref.VoidService, server_class, protocol_config={"max_connections": 3})
+    connections = [connect(server) for _ in range(3)]
+    for conn in connections:
+        conn.ping()
+    with Hostile(server.port) as peer:
+        peer.wait_for_the_end()
+    assert server.stats()["refused"] == 1
+    connections.pop().close()
+    eventually(lambda: server.stats()["clients"] == 2)
+    connect(server).ping()
+
+
+# ---- handshakes
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_tls_handshake_that_never_ends(serve, cleanup, server_class):
+    """Ten silent clients hold nobody up, and are gone after a second. So is one that goes on byte by byte."""
+    authenticator = SSLAuthenticator(CERTS / "key.pem", CERTS / "cert.pem")
+    server = serve(netref.VoidService, server_class, authenticator=authenticator, protocol_config={"handshake_timeout": 1})
+    peers = [Hostile(server.port) for _ in range(10)]
+    conn = netref.ssl_connect("127.0.0.1", server.port, cert_reqs=ssl.CERT_NONE)
+    conn.ping()
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        while time.monotonic() < began + 20:
+            peers[0].send_raw(b"\x16")
+            time.sleep(0.02)
+    assert time.monotonic() < began + 10
+    for peer in peers:
+        peer.wait_for_the_end()
+        peer.close()
+    conn.ping()
+    conn.close()
+    # Garbage is an error of TLS's, silence one of time.
+    eventually(lambda: server.stats()["failed"] + server.stats()["rejected"] == 10)
+    assert server.stats()["failed"] >= 9
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_authenticator_that_waits_for_a_silent_client(serve, server_class):
+    def authenticator(sock):
+        return sock, sock.recv(1)
+
+    server = serve(netref.VoidService, server_class, authenticator=authenticator, protocol_config={"handshake_timeout": 1})
+    with Hostile(server.port) as peer:
+        peer.wait_for_the_end()
+    with Hostile(server.port) as peer:
+        peer.send_raw(b"!")
+        peer.ping()
+
+
+# ---- time
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_idle_clients_are_hung_up_on(serve, server_class):
+    server = serve(netref.VoidService, server_class, protocol_config={"idle_timeout": 1})
+    with Hostile(server.port) as peer, Hostile(server.port) as silent:
+        peer.ping()
+        peer.wait_for_the_end()
+        silent.wait_for_the_end()
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_client_that_waits_for_its_answer_is_not_idle(serve, connect, server_class):
+    over = threading.Event()
+
+    class Slow(netref.Service):
+        def exposed_wait(self):
+            return over.wait(20)
+
+    server = serve(Slow, server_class, protocol_config={"idle_timeout": 0.3})
+    conn = connect(server)
+    waiting = netref.async_(conn.root.wait)()
+    time.sleep(1)
+    assert not waiting.ready and not conn.closed
+    over.set()
+    assert waiting.value is True
+
+
+def test_sockets_ask_whether_the_peer_is_there(serve, connect):
+    server = serve(netref.VoidService, protocol_config={"keepalive": 7, "keepalive_interval": 2})
+    conn = connect(server, config={"keepalive": None})
+    conn.ping()
+    (accepted,) = server.clients
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 2
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+    assert conn._channel.stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+    asked = connect(server, keepalive=99)
+    assert asked._channel.stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 99, "the program's own wish"
+
+
+# ---- services
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_on_connect_that_fails_hurts_that_client_alone(serve, connect, server_class, caplog):
+    refusing = threading.Event()
+    refusing.set()
+
+    class Moody(netref.Service):
+        def on_connect(self, conn):
+            if refusing.is_set():
+                raise SystemExit("not today")
+
+    server = serve(Moody, server_class)
+    for _ in range(3):
+        with Hostile(server.port) as peer:
+            peer.wait_for_the_end()
+    refusing.clear()
+    connect(server).ping()
+    assert server.stats()["failed"] == 3
+
+
+# ---- the log
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_log_stays_short(serve, connect, server_class, caplog):
+    """300 hostile clients: ten lines in a second, none of them a traceback, and exact counters."""
+    caplog.set_level(logging.INFO)
+    server = serve(netref.VoidService, server_class)
+    began = time.monotonic()
+    for _ in range(300):
+        with Hostile(server.port) as peer:
+            peer.send(b"\xff" * 50)
+            peer.wait_for_the_end()
+    eventually(lambda: server.stats()["served"] + server.stats()["failed"] == 300)
+    lines = [record for record in caplog.records if record.name == server.logger.name]
+    assert len(lines) <= 10 * (time.monotonic() - began + 2) + 5
+    assert not [record for record in lines if record.exc_info]
+    assert server.stats()["accepted"] == 300
+
+
+def test_line_of_a_client(serve, connect, caplog):
+    caplog.set_level(logging.INFO)
+    server = serve(netref.VoidService)
+    with connect(server) as conn:
+        conn.root.get_service_name()
+    eventually(lambda: server.stats()["served"] == 1)
+    (line,) = [record.getMessage() for record in caplog.records if "127.0.0.1'," in record.getMessage()]
+    assert "requests" in line and "the peer closed the connection" in line
+
+
+# ---- the end
+
+
+class Lasting(netref.Service):
+    """A service whose calls last until they are let go."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.over = threading.Event()
+        self.server = None
+
+    def exposed_wait(self):
+        self.begun.set()
+        return self.over.wait(20)
+
+    def exposed_stop(self):
+        self.server.close(grace=20)
+        return "stopped"
+
+    def exposed_hello(self):
+        return "hello"
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_graceful_end(serve, server_class):
+    """What is under way is answered, what is new is told, and then the connections end."""
+    service = Lasting()
+    server = serve(service, server_class)
+    busy, idle = netref.connect("127.0.0.1", server.port), netref.connect("127.0.0.1", server.port)
+    root, hello = busy.root, idle.root.hello
+    waiting = netref.async_(root.wait)()
+    assert service.begun.wait(10)
+    closing = threading.Thread(target=server.close, kwargs={"grace": 20})
+    closing.start()
+
+    def is_refused():
+        with contextlib.suppress(EOFError):
+            try:
+                hello()
+            except RuntimeError as error:
+                return "shutting down" in str(error)
+        return False
+
+    eventually(is_refused)
+    assert not waiting.ready and closing.is_alive()
+    with pytest.raises(OSError):
+        netref.connect("127.0.0.1", server.port)
+    service.over.set()
+    assert waiting.value is True
+    closing.join(10)
+    assert not closing.is_alive()
+    with pytest.raises(EOFError):
+        hello()
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_grace_has_an_end(serve, server_class):
+    service = Lasting()
+    server = serve(service, server_class)
+    conn = netref.connect("127.0.0.1", server.port)
+    waiting = netref.async_(conn.root.wait)()
+    assert service.begun.wait(10)
+    server.close(grace=0.2)
+    with pytest.raises(EOFError):
+        _ = waiting.value
+    service.over.set()
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_request_that_stops_the_server_is_answered(serve, server_class):
+    service = Lasting()
+    service.server = server = serve(service, server_class)
+    conn = netref.connect("127.0.0.1", server.port)
+    assert conn.root.stop() == "stopped"
+    eventually(lambda: conn.closed or not _pings(conn))
+    assert not server.active
+
+
+def _pings(conn):
+    try:
+        conn.ping()
+    except EOFError:
+        return False
+    return True
+
+
+def test_counters_of_a_connection(pair):
+    client, _ = pair()
+    client.ping()
+    stats = client.stats()
+    assert {"malformed": 0, "refused": 0, "unanswered": 0, "queued_bytes": 0}.items() <= stats.items()
+
+
+def test_profiles_by_name(pair):
+    client, _ = pair(client_config={"limits": "strict", "max_frame": None})
+    limits = netref.limits(client._config)
+    assert limits["max_depth"] == 64 and limits["max_frame"] is None
+    assert client._config["sync_request_timeout"] == 10
+    with pytest.raises(ValueError, match='"compat", "default" or "strict"'):
+        netref.limits({"limits": "loose"})
+    with pytest.raises(ValueError, match=r"max_frame.*number of bytes"):
+        netref.limits({"max_frame": -1})
+    with pytest.raises(ValueError, match=r"header_timeout.*seconds"):
+        netref.limits({"header_timeout": "soon"})
+
+
+def test_memory_is_freed_where_it_was_taken():
+    """What 20 clients took for unfinished requests is not there any more when they are gone."""
+    with running("threaded", config={"limits": "compat"}) as target:
+        peers = [Hostile(target.port) for _ in range(20)]
+        for peer in peers:
+            peer.send_raw(b"\x00\x40\x00\x00\x00" + bytes(3 << 20))
+        eventually(lambda: target.status("VmRSS") > 60 << 20)
+        for peer in peers:
+            peer.close()
+        eventually(lambda: target.status("VmRSS") < 80 << 20)
+        assert pathlib.Path(f"/proc/{target.process.pid}").exists() and served(target)
