@@ -146,7 +146,8 @@ def test_bad_frame_and_then_silence(target):
 
 def test_slowloris(target):
     with target.withstands(64 * MIB):
-        peers = [Hostile(target.port) for _ in range(150)]
+        # A process for each takes longer to start than to end.
+        peers = [Hostile(target.port) for _ in range(40 if target.name == "forking" else 150)]
         for peer in peers:
             peer.send_raw(b"\0")
         for peer in peers:
@@ -170,7 +171,7 @@ def test_dripping_frames(target):
 
 
 def test_zlib_bomb(target):
-    bomb = bytes([REQUEST]) + brine_tuple(brine.dump(1), brine_tuple(brine.dump(PING), bytes(200 * MIB)))
+    bomb = bytes([REQUEST]) + brine_tuple(brine.dump(1), brine_tuple(brine.dump(PING), bytes(64 * MIB)))
     data = compressed(bomb)
     del bomb
     with target.withstands(32 * MIB), Hostile(target.port) as peer:
@@ -403,7 +404,7 @@ def test_numbers_of_references_are_no_addresses(target):
 @stock_survives
 def test_requests_whose_answers_nobody_reads(target):
     """The server stops reading, or ends the connection, long before memory is a question."""
-    with target.withstands(300 * MIB, honest=target.is_rust), Hostile(target.port, receive_buffer=4096) as peer:
+    with target.withstands(100 * MIB), Hostile(target.port, receive_buffer=4096) as peer:
         peer.sock.settimeout(1)
         data = frame(request(1, PING, by_value("x" * 1000))) * 100
         with contextlib.suppress(OSError):

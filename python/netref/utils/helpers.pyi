@@ -5,7 +5,6 @@ from netref._netref import AsyncResult, BaseNetref
 from netref.core.protocol import Connection
 
 def buffiter(obj: Any, chunk: int = 10, max_chunk: int = 1000, factor: float = 2) -> Iterator[Any]: ...
-
 def restricted(obj: Any, attrs: Container[str], wattrs: Container[str] | None = None) -> Any: ...
 
 class _Async:

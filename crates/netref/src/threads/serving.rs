@@ -20,8 +20,8 @@ use crate::running::{RunningRequest, nesting};
 /// A parked thread that heeds signals looks for them as often, since waking from a park is not something that a signal does.
 pub(super) const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
-/// A thread that goes on reading looks for signals after as many times.
-const SIGNAL_READS: u32 = 64;
+/// A thread that reads looks at the clock, and for signals, after as many times at the latest.
+const READS_IN_A_ROW: u32 = 64;
 
 /// How long a peer that sent what is not taken may go on sending until it reads why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -238,7 +238,7 @@ impl<H: Host> Link<H> {
         worked: &mut bool,
     ) -> Pause<H::Shared> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut received = 0_u32;
+        let mut reads = 0;
         loop {
             loop {
                 match incoming.next_payload(|beginning| self.session().expects(beginning)) {
@@ -268,13 +268,11 @@ impl<H: Host> Link<H> {
             if self.is_overloaded() {
                 return self.pause(goal, deadline);
             }
-            // A peer that always has something to say would keep this thread from ever looking.
-            if received > 0 && deadline.is_some_and(|at| Instant::now() >= at) {
-                return Pause::Return;
-            }
-            received = received.wrapping_add(1);
-            if received.is_multiple_of(SIGNAL_READS) && !matches!(goal, Goal::Background) {
-                return Pause::CheckSignals;
+            // A peer that always has something to say would keep this thread from ever looking up.
+            reads += 1;
+            if reads > READS_IN_A_ROW && !matches!(goal, Goal::Background) {
+                let is_over = deadline.is_some_and(|at| Instant::now() >= at);
+                return if is_over { Pause::Return } else { Pause::CheckSignals };
             }
             let due = self.due_while(goal, &mut incoming);
             let until = earlier(deadline, due.as_ref().map(|due| due.0));
