@@ -1,6 +1,7 @@
 """``netref classic``: a server for classic mode, with the options of RPyC's ``rpyc_classic``."""
 
 import os
+import socket
 import sys
 
 from netref.cli._application import Application, existing_file, port
@@ -26,6 +27,8 @@ class ClassicServer(Application):
     ssl_keyfile = None
     ssl_certfile = None
     ssl_cafile = None
+    secret_file = None
+    insecure = False
     auto_register = False
     registry_type = "UDP"
     registry_port = REGISTRY_PORT
@@ -52,6 +55,13 @@ class ClassicServer(Application):
         ssl.add_argument("--ssl-keyfile", type=existing_file, help="the server's key")
         ssl.add_argument("--ssl-certfile", type=existing_file, help="the server's certificate")
         ssl.add_argument("--ssl-cafile", type=existing_file, help="certificates that clients have to be vouched for by")
+        access = parser.add_argument_group("Access")
+        access.add_argument(
+            "--secret-file", type=existing_file, help="a file with a secret that clients have to know, see SharedSecret"
+        )
+        access.add_argument(
+            "--insecure", action="store_true", help="let anybody run code here who can reach an address beyond this machine"
+        )
         registry = parser.add_argument_group("Registry")
         registry.add_argument("--register", dest="auto_register", action="store_true", help="register with a registry")
         registry.add_argument("--registry-type", type=str.upper, choices=["UDP", "TCP"], help="UDP by default")
@@ -63,15 +73,22 @@ class ClassicServer(Application):
             parser.error("--ssl-keyfile and --ssl-certfile need each other")
         if self.ssl_cafile and not self.ssl_keyfile:
             parser.error("--ssl-cafile needs --ssl-keyfile")
+        if self.secret_file and self.ssl_keyfile:
+            parser.error("--secret-file and --ssl-keyfile are two ways of letting clients in; choose one")
         if self.registry_type == "TCP" and self.registry_host is None:
             parser.error("--registry-type TCP needs --registry-host")
 
     def main(self):
         self.host = self.host or ("::1" if self.ipv6 else "127.0.0.1")
+        if self.mode != "stdio" and not self._is_protected():
+            sys.exit(
+                f"rpyc_classic lets whoever connects run any code, and {self.host} can be reached from other machines. Use ssh and"
+                " this machine's own address, --secret-file, or --ssl-keyfile with --ssl-cafile; or say --insecure."
+            )
         self.registrar = self._make_registrar()
         self.authenticator = self._make_authenticator()
         if self.port is None:
-            self.port = DEFAULT_SERVER_SSL_PORT if self.authenticator else DEFAULT_SERVER_PORT
+            self.port = DEFAULT_SERVER_SSL_PORT if self.ssl_keyfile else DEFAULT_SERVER_PORT
         setup_logger(self.quiet, self.logfile)
         if self.mode == "stdio":
             self._serve_stdio()
@@ -80,6 +97,14 @@ class ClassicServer(Application):
         else:
             self._serve_mode(servers.ForkingServer if self.mode == "forking" else servers.ThreadedServer)
 
+    def _is_protected(self):
+        """Whether only those are let in who have proved something, or are on this machine."""
+        if self.insecure or self.secret_file or self.ssl_cafile:
+            return True
+        family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
+        addresses = socket.getaddrinfo(self.host, None, family, socket.SOCK_STREAM)
+        return all(address[0].startswith("127.") or address[0] == "::1" for *_, address in addresses)
+
     def _make_registrar(self):
         if self.registry_type == "TCP":
             return TCPRegistryClient(ip=self.registry_host, port=self.registry_port)
@@ -87,6 +112,11 @@ class ClassicServer(Application):
         return UDPRegistryClient(ip=self.registry_host, port=self.registry_port)
 
     def _make_authenticator(self):
+        if self.secret_file:
+            from netref.utils.authenticators import SharedSecret
+
+            with open(self.secret_file, "rb") as file:
+                return SharedSecret(file.read().strip())
         if not self.ssl_keyfile:
             return None
         from netref.utils.authenticators import SSLAuthenticator  # needs ssl, which not every Python has

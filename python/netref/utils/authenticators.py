@@ -5,6 +5,9 @@ credentials, which can be anything and become the connection's configuration ``"
 :class:`AuthenticationError`.
 """
 
+import hmac
+import secrets
+
 
 class AuthenticationError(Exception):
     """Raised by an authenticator to refuse a client."""
@@ -59,3 +62,103 @@ class SSLAuthenticator:
             context.set_ciphers(self.ciphers)
         context.verify_mode = self.cert_reqs
         return context
+
+
+class SharedSecret:
+    """A secret that a server and its clients share, in place of certificates. Both sides prove that they know it, and neither
+    sends it. The Rust face has the same: ``netref::SharedSecret``.
+
+    On a server it is the authenticator; a client connects with its :meth:`connect`::
+
+        ThreadedServer(MyService, port=18861, authenticator=SharedSecret(secret)).start()
+
+        conn = SharedSecret(secret).connect("server", 18861)
+
+    What it protects: nobody gets in who does not know the secret, and clients notice a server that does not. What it does not:
+    nothing is encrypted, and who can change what is on its way can take a connection over once it is made. Where that matters,
+    use TLS. A secret that can be guessed is guessed by whoever listens: take one from :func:`secrets.token_bytes`.
+
+    :param secret: at least 16 bytes
+    """
+
+    _MAGIC = b"nrs1"
+    _NONCE = 32
+    _PROOF = 32
+    _LONGEST = 10
+
+    def __init__(self, secret):
+        if not isinstance(secret, bytes) or len(secret) < 16:
+            raise ValueError("a shared secret is at least 16 bytes, such as secrets.token_bytes(32)")
+        self._secret = secret
+
+    def __call__(self, sock):
+        """The server's part: has a client prove that it knows the secret, and proves the same to it.
+
+        :returns: the socket, and the credentials ``"shared secret"``
+        :raises AuthenticationError: if it does not
+        """
+        challenge = secrets.token_bytes(self._NONCE)
+        sock.sendall(self._MAGIC + challenge)
+        answer = _receive(sock, self._NONCE + self._PROOF)
+        nonce, proof = answer[: self._NONCE], answer[self._NONCE :]
+        if not hmac.compare_digest(proof, self._proof(b"client", challenge, nonce)):
+            raise AuthenticationError("the client does not know the secret")
+        sock.sendall(self._proof(b"server", challenge, nonce))
+        return sock, "shared secret"
+
+    def prove(self, sock):
+        """The client's part.
+
+        :param sock: a socket that is connected to a server with the same secret; its time-out holds for each step
+        :raises AuthenticationError: if the server does not know the secret, or asks for none
+        """
+        greeting = _receive(sock, len(self._MAGIC) + self._NONCE)
+        magic, challenge = greeting[: len(self._MAGIC)], greeting[len(self._MAGIC) :]
+        if magic != self._MAGIC:
+            raise AuthenticationError("the server asks for no shared secret")
+        nonce = secrets.token_bytes(self._NONCE)
+        sock.sendall(nonce + self._proof(b"client", challenge, nonce))
+        try:
+            proof = _receive(sock, self._PROOF)
+        except AuthenticationError:
+            raise AuthenticationError("the server refused the secret") from None
+        if not hmac.compare_digest(proof, self._proof(b"server", challenge, nonce)):
+            raise AuthenticationError("the server does not know the secret")
+
+    def connect(self, host, port, *, ipv6=False, **options):
+        """Connects to a server that has the same secret for its authenticator, which takes one and a half round trips.
+
+        :param options: ``service`` and ``config``, as for :func:`netref.connect`
+        :raises AuthenticationError: if the server does not know the secret, or asks for none
+        :raises OSError: if there is nobody to connect to
+        """
+        from netref.core.stream import SocketStream
+        from netref.utils.factory import connect_stream  # which imports this package
+
+        stream = SocketStream.connect(host, port, ipv6=ipv6)
+        try:
+            stream.sock.settimeout(self._LONGEST)
+            try:
+                self.prove(stream.sock)
+            except TimeoutError:
+                raise AuthenticationError("the server asks for no shared secret, or is very slow") from None
+            stream.sock.settimeout(None)
+            return connect_stream(stream, **options)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _proof(self, role, challenge, nonce):
+        """What only who knows the secret can say, in that role, about those two numbers."""
+        return hmac.digest(self._secret, b"netref shared secret " + role + challenge + nonce, "sha256")
+
+
+def _receive(sock, count):
+    """Exactly so many bytes: what follows is for the connection."""
+    data = b""
+    while len(data) < count:
+        chunk = sock.recv(count - len(data))
+        if not chunk:
+            raise AuthenticationError("the other side hung up")
+        data += chunk
+    return data
