@@ -124,14 +124,13 @@ impl<'py> Policy<'_, 'py> {
         object: &'a Bound<'py, PyAny>,
     ) -> PyResult<impl Fn(&Bound<'py, PyAny>) -> PyResult<bool> + 'a> {
         // The owner of a proxied object has decided already.
-        let everything = object.cast::<BaseNetref>().is_ok()
-            || self.connection.get().settings(object.py())?.rules().dangerous_all;
+        let is_theirs = object.cast::<BaseNetref>().is_ok();
         let getattr = self.own_getattr(object)?;
         Ok(move |name: &Bound<'py, PyAny>| {
             let Ok(name) = name.cast_exact::<PyString>() else { return Ok(false) };
             Ok(match &getattr {
                 Some(getattr) => getattr.call1((object, name)).is_ok(),
-                None if everything => true,
+                None if is_theirs => true,
                 None => self.resolve(Access::Get, object, name).is_ok(),
             })
         })

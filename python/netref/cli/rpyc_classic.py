@@ -82,8 +82,8 @@ class ClassicServer(Application):
         self.host = self.host or ("::1" if self.ipv6 else "127.0.0.1")
         if self.mode != "stdio" and not self._is_protected():
             sys.exit(
-                f"rpyc_classic lets whoever connects run any code, and {self.host} can be reached from other machines. Use ssh and"
-                " this machine's own address, --secret-file, or --ssl-keyfile with --ssl-cafile; or say --insecure."
+                f"rpyc_classic lets whoever connects run any code, and other machines can reach {self.host}. Use ssh and this"
+                " machine's own address, --secret-file, or --ssl-keyfile with --ssl-cafile; or say --insecure."
             )
         self.registrar = self._make_registrar()
         self.authenticator = self._make_authenticator()
