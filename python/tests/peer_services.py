@@ -153,6 +153,24 @@ def everyday_service(api):
         def exposed_kept(self):
             return self._kept
 
+        def exposed_evaluate(self, source):
+            """The value of an expression, in which ``kept`` is what was kept."""
+            return eval(source, {"kept": self._kept})
+
+        def exposed_keep_evaluated(self, source):
+            self._kept = eval(source)
+
+        def exposed_execute(self, source):
+            exec(source, {"kept": self._kept})
+
+        def exposed_for_each(self, items, function):
+            for item in items:
+                function(item)
+
+        def exposed_for_each_made(self, make, function):
+            for item in make():
+                function(item)
+
         def exposed_get(self, value, name):
             return getattr(value, name)
 

@@ -27,26 +27,35 @@ pub struct Features {
     pub chain: bool,
     /// A DEL with the sequence number -1 gets no answer.
     pub quiet_del: bool,
+    /// Requests AHEAD are answered.
+    pub ahead: bool,
 }
 
 impl Features {
     /// Everything that this version understands.
-    pub const ALL: Self = Self { chain: true, quiet_del: true };
+    pub const ALL: Self = Self { chain: true, quiet_del: true, ahead: true };
     /// Nothing beyond stock RPyC.
-    pub const NONE: Self = Self { chain: false, quiet_del: false };
+    pub const NONE: Self = Self { chain: false, quiet_del: false, ahead: false };
     /// Wire name of [`chain`](Self::chain).
     pub const CHAIN: &'static str = "chain";
     /// Wire name of [`quiet_del`](Self::quiet_del).
     pub const QUIET_DEL: &'static str = "quiet_del";
 
+    /// Wire name of [`ahead`](Self::ahead).
+    pub const AHEAD: &'static str = "ahead";
+
     /// Features that both sides have.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
-        Self { chain: self.chain && other.chain, quiet_del: self.quiet_del && other.quiet_del }
+        Self {
+            chain: self.chain && other.chain,
+            quiet_del: self.quiet_del && other.quiet_del,
+            ahead: self.ahead && other.ahead,
+        }
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> + Clone {
-        [(self.chain, Self::CHAIN), (self.quiet_del, Self::QUIET_DEL)]
+        [(self.chain, Self::CHAIN), (self.quiet_del, Self::QUIET_DEL), (self.ahead, Self::AHEAD)]
             .into_iter()
             .filter_map(|(has, name)| has.then_some(name))
     }
@@ -84,6 +93,7 @@ impl Hello {
             match reader.str(WHAT)? {
                 Features::CHAIN => features.chain = true,
                 Features::QUIET_DEL => features.quiet_del = true,
+                Features::AHEAD => features.ahead = true,
                 _ => {}
             }
         }

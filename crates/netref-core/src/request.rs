@@ -28,6 +28,8 @@ pub mod handlers {
     pub const OLDSLICING: i64 = 18;
     pub const CTXEXIT: i64 = 19;
     pub const INSTANCECHECK: i64 = 20;
+    /// Not in RPyC: see [`Features::ahead`](crate::extension::Features::ahead).
+    pub const AHEAD: i64 = 0x6e73;
 }
 
 /// One request, with the objects of a [`World`].
@@ -79,6 +81,8 @@ pub enum Request<T> {
     CtxExit { object: T, exception: T },
     /// Whether the object named `other` is an instance of `object`.
     InstanceCheck { object: T, other: T },
+    /// Items of a container ahead of its iterator, for `numbers` (taken, taken from the iterator, count).
+    Ahead { container: T, iterator: T, numbers: T },
     /// A request that this version does not know.
     Other { handler: i64, args: Vec<T> },
 }
@@ -109,6 +113,7 @@ impl<T> Request<T> {
             Self::OldSlicing { .. } => OLDSLICING,
             Self::CtxExit { .. } => CTXEXIT,
             Self::InstanceCheck { .. } => INSTANCECHECK,
+            Self::Ahead { .. } => AHEAD,
             Self::Other { handler, .. } => *handler,
         }
     }
@@ -138,6 +143,7 @@ impl<T> Request<T> {
             OLDSLICING => "slicing",
             CTXEXIT => "context exit",
             INSTANCECHECK => "isinstance",
+            AHEAD => "iteration",
             _ => "request",
         }
     }
@@ -167,6 +173,7 @@ impl<T> Request<T> {
             }
             Self::CtxExit { object, exception } => &[object, exception],
             Self::InstanceCheck { object, other } => &[object, other],
+            Self::Ahead { container, iterator, numbers } => &[container, iterator, numbers],
             Self::Other { args, .. } => return boxer.arguments(world, &args.iter().collect::<Vec<_>>()),
         };
         boxer.arguments(world, args)
@@ -249,6 +256,7 @@ impl<T> Request<T> {
             },
             CTXEXIT => Self::CtxExit { object: take!(), exception: take!() },
             INSTANCECHECK => Self::InstanceCheck { object: take!(), other: take!() },
+            AHEAD => Self::Ahead { container: take!(), iterator: take!(), numbers: take!() },
             INSPECT => return Err(wrong),
             handler => return Ok(Self::Other { handler, args: args.collect() }),
         };

@@ -1,9 +1,11 @@
 //! Calls of proxies, for the methods that Python code gives to proxies' classes.
 
 use netref_core::request::handlers;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::ahead::ContainerIterator;
 use crate::proxy::BaseNetref;
 
 /// `proxy(*args, **kwargs)`. One round trip.
@@ -35,7 +37,12 @@ pub(crate) fn call_looked_up<'py>(
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let pairs = kwargs.map_or_else(|| PyTuple::empty(proxy.py()), keyword_pairs);
-    BaseNetref::request(proxy, handlers::CALLATTR, &[name.as_any(), args.as_any(), pairs.as_any()])
+    let result =
+        BaseNetref::request(proxy, handlers::CALLATTR, &[name.as_any(), args.as_any(), pairs.as_any()])?;
+    if name.is(intern!(proxy.py(), "__iter__")) {
+        ContainerIterator::begin(&result, proxy);
+    }
+    Ok(result)
 }
 
 /// Keyword arguments as they travel: a tuple of pairs.

@@ -1,6 +1,6 @@
 //! `_netref.Connection`, the base class of `netref.core.protocol.Connection`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     settings: OnceLock<LiveSettings>,
     /// The program has a `sync_request` of its own, which proxies' requests have to go through.
     has_own_requests: AtomicBool,
+    /// Requests that were sent, and requests of the peer that were carried out.
+    requests: AtomicU64,
     /// The program has replaced steps that messages go through, so all of them are taken in Python.
     has_own_steps: AtomicBool,
 }
@@ -277,6 +279,20 @@ impl Connection {
         self.link.get().ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))
     }
 
+    /// Takes note that a request is sent, or carried out for the peer.
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer answers requests AHEAD.
+    pub(crate) fn has_ahead(&self) -> PyResult<bool> {
+        Ok(self.link()?.session().features().ahead)
+    }
+
     /// Whether the program has replaced steps that messages go through.
     pub(crate) fn has_own_steps(&self) -> bool {
         self.has_own_steps.load(Ordering::Relaxed)
@@ -294,9 +310,14 @@ impl Connection {
         settings.ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))?.get(py)
     }
 
+    /// Whether what requests are made is this module's business alone.
+    pub(crate) fn is_native(&self) -> bool {
+        !self.has_own_requests.load(Ordering::Relaxed)
+    }
+
     /// Whether a method of the peer's that is called as soon as it is looked up costs one round trip.
     pub(crate) fn makes_one_trip_calls(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(!self.has_own_requests.load(Ordering::Relaxed) && self.settings(py)?.one_trip_calls)
+        Ok(self.is_native() && self.settings(py)?.one_trip_calls)
     }
 
     /// Sends a request for a proxy and waits for its result, by way of a subclass's own `sync_request` if it has one.
@@ -306,7 +327,7 @@ impl Connection {
         handler: i64,
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
-        if !self.has_own_requests.load(Ordering::Relaxed) {
+        if self.is_native() {
             return self.request(slf, handler, args);
         }
         let py = slf.py();
@@ -367,6 +388,7 @@ impl Connection {
         let world = Objects::of(slf, link);
         let limit = self.time_limit(py)?;
         Method::look_up_waiting(py);
+        self.count_request();
         let exchanged = if link.host().hub().is_some() {
             Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
         } else {
@@ -402,6 +424,7 @@ impl Connection {
         handler: i64,
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Arc<Call<Shared>>> {
+        self.count_request();
         let link = self.link()?;
         let world = Objects::of(slf, link);
         link.start(handler, None, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)

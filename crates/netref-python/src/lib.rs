@@ -7,6 +7,7 @@
 //! | [`requests`] | what a peer asks for, carried out on Python objects |
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
 //! | [`proxy`] | `BaseNetref` |
+//! | [`ahead`] | iterating over a peer's containers with few round trips |
 //! | [`called`], [`method`] | `proxy.method(x)` in one round trip |
 //! | [`settings`] | a connection's live configuration, as requests want to know it |
 //! | [`result`] | `AsyncResult` |
@@ -23,6 +24,7 @@
 //! Everything here runs with the interpreter attached, except what is inside [`Host::blocking`](netref::threads::Host):
 //! that is where threads truly sleep.
 
+mod ahead;
 mod brine;
 mod called;
 mod calls;
@@ -53,6 +55,7 @@ use pyo3::prelude::*;
 fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<connection::Connection>()?;
     module.add_class::<proxy::BaseNetref>()?;
+    module.add_class::<ahead::ContainerIterator>()?;
     module.add_class::<result::AsyncResult>()?;
     module.add_class::<settings::Changes>()?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;

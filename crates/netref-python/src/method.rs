@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netref::threads::Call;
+use netref_core::request::handlers;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
@@ -49,7 +50,9 @@ impl Method {
         for method in WAITING.take() {
             let method = method.bind(py).get();
             // If it cannot be sent, neither can the call, which then says so.
-            if let Ok(call) = BaseNetref::look_up(method.proxy.bind(py), method.name.bind(py)) {
+            if let Ok(call) =
+                BaseNetref::start(method.proxy.bind(py), handlers::GETATTR, &[method.name.bind(py)])
+            {
                 *method.lookup.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
             }
         }
@@ -80,7 +83,7 @@ impl Method {
         let proxy = this.proxy.bind(py);
         match lookup {
             None => calls::call_looked_up(proxy, this.name.bind(py), args, kwargs),
-            Some(call) => BaseNetref::looked_up(proxy, &call)?.call(args, kwargs),
+            Some(call) => BaseNetref::finish(proxy, &call)?.call(args, kwargs),
         }
     }
 }

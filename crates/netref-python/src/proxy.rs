@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use netref::threads::{Call, Link};
 use netref_core::refs::IdPack;
-use netref_core::request::handlers;
+use netref_core::request::{Request, handlers};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
@@ -32,6 +32,10 @@ pub(crate) struct BaseNetref {
     link: Arc<Link<PyHost>>,
     pack: IdPack,
     received: AtomicU64,
+    /// How many messages have named the object to its owner.
+    mentions: AtomicU64,
+    /// This is an iterator whose owner does not know how far it has come.
+    is_ahead: AtomicBool,
     /// This very object, once it is in the table of live proxies.
     entered_as: AtomicPtr<ffi::PyObject>,
 }
@@ -65,6 +69,24 @@ impl BaseNetref {
         Arc::ptr_eq(&self.link, link).then_some(&self.pack)
     }
 
+    pub(crate) fn connection<'py>(&self, py: Python<'py>) -> &Bound<'py, Connection> {
+        self.connection.bind(py)
+    }
+
+    /// Takes note that a message names the object to its owner. True if the owner has to be told first how far it has come.
+    pub(crate) fn is_mentioned(&self) -> bool {
+        self.mentions.fetch_add(1, Ordering::Relaxed);
+        self.is_ahead.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mentions(&self) -> u64 {
+        self.mentions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ahead(&self, is_ahead: bool) {
+        self.is_ahead.store(is_ahead, Ordering::Relaxed);
+    }
+
     pub(crate) fn received_again(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
@@ -90,29 +112,33 @@ impl BaseNetref {
         Ok(slf.get().connection.get().makes_one_trip_calls(py)? && called::is_looked_up_to_be_called(py))
     }
 
-    /// Sends the look-up of an attribute, without waiting for its answer.
-    pub(crate) fn look_up<'py>(
+    /// Sends a request about the object, without waiting for its answer.
+    pub(crate) fn start<'py>(
         slf: &Bound<'py, Self>,
-        name: &Bound<'py, PyString>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Arc<Call<Shared>>> {
         let connection = slf.get().connection.bind(slf.py());
-        connection.get().start(connection, handlers::GETATTR, &[slf.as_any(), name.as_any()])
+        let mut all: Vec<&Bound<'py, PyAny>> = Vec::with_capacity(args.len() + 1);
+        all.push(slf.as_any());
+        all.extend_from_slice(args);
+        connection.get().start(connection, handler, &all)
     }
 
-    /// What a look-up found.
-    pub(crate) fn looked_up<'py>(
+    /// The result of a request that was sent.
+    pub(crate) fn finish<'py>(
         slf: &Bound<'py, Self>,
-        lookup: &Arc<Call<Shared>>,
+        call: &Arc<Call<Shared>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = slf.get().connection.bind(slf.py());
-        connection.get().await_call(connection, lookup, || "getattr".to_owned())
+        connection.get().await_call(connection, call, || Request::<()>::describe(call.handler()).to_owned())
     }
 }
 
 #[pymethods]
 impl BaseNetref {
     #[new]
-    fn new(conn: &Bound<'_, Connection>, id_pack: (String, i64, i64)) -> PyResult<Self> {
+    pub(crate) fn new(conn: &Bound<'_, Connection>, id_pack: (String, i64, i64)) -> PyResult<Self> {
         let (name, class, instance) = id_pack;
         let link = conn.get().link()?.clone();
         let pack = IdPack { name: name.into(), class, instance };
@@ -121,6 +147,8 @@ impl BaseNetref {
             link,
             pack,
             received: AtomicU64::new(1),
+            mentions: AtomicU64::default(),
+            is_ahead: AtomicBool::default(),
             entered_as: AtomicPtr::default(),
         })
     }

@@ -18,6 +18,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
 
+use crate::ahead;
 use crate::connection::Connection;
 use crate::coroutines;
 use crate::errors::{WorldError, from_bad_request};
@@ -35,6 +36,7 @@ pub(crate) fn handle<'py>(
     link: &Arc<Link<PyHost>>,
     mut message: Inbound<Shared>,
 ) -> PyResult<()> {
+    connection.get().count_request();
     if connection.get().has_own_steps() {
         return steps::handle(connection, link, message);
     }
@@ -194,6 +196,9 @@ pub(crate) fn perform<'py>(
         Request::InstanceCheck { object, other } => {
             let module = py.import(intern!(py, "netref.core.netref"))?;
             module.call_method1(intern!(py, "_is_instance"), (connection, object, other))
+        }
+        Request::Ahead { container, iterator, numbers } => {
+            ahead::look_ahead(&policy, &container, &iterator, &numbers, link.limits().max_buffiter)
         }
         Request::Other { handler, .. } => {
             Err(PyKeyError::new_err(format!("{handler} is not a request that this side knows")))

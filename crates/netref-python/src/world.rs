@@ -15,6 +15,7 @@ use pyo3::types::{
     PySlice, PyString, PyTuple, PyType,
 };
 
+use crate::ahead::ContainerIterator;
 use crate::connection::Connection;
 use crate::errors::WorldError;
 use crate::host::PyHost;
@@ -188,6 +189,9 @@ impl<'py> World for Objects<'_, 'py> {
         if let Ok(proxy) = object.cast::<BaseNetref>()
             && let Some(pack) = proxy.get().pack_on(link)
         {
+            if proxy.get().is_mentioned() {
+                ContainerIterator::catch_up(proxy)?;
+            }
             return Ok(Reference::Theirs(pack.clone()));
         }
         Ok(Reference::Lent(self.lend(link, object)?))

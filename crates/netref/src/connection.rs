@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::peer::{Peer, RustHost, ThreadsPeer};
 use crate::remote::Remote;
 use crate::service::void_service;
-use crate::side::Side;
+use crate::side::{FEATURES, Side};
 use crate::threads::{Dispatch, Link, LinkOptions, SocketTransport};
 use crate::value::Value;
 
@@ -318,6 +318,7 @@ impl Options {
             compression: self.compression,
             dispatch: self.dispatch,
             heartbeat: self.heartbeat,
+            features: FEATURES,
             ..LinkOptions::default()
         };
         let link = Link::new(RustHost::new(self.side(service, address)), Box::new(transport), options);

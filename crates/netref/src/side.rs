@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use netref_core::extension::Features;
 use netref_core::limits::Limits;
 use netref_core::message::Handler;
 use netref_core::policy::{Access, Rules, SAFE_ATTRIBUTES};
@@ -23,6 +24,9 @@ use crate::remote::{self, Remote};
 use crate::repr::repr;
 use crate::time_limit;
 use crate::value::Value;
+
+/// What this crate's objects understand beyond RPyC: iterators here are not looked ahead of.
+pub(crate) const FEATURES: Features = Features { ahead: false, ..Features::ALL };
 
 pub(crate) struct Side {
     pub(crate) root: ObjectRef,

@@ -7,7 +7,7 @@ operators work where they work on the object, and nowhere else. Plain attribute 
 import sys
 import types
 
-from netref._netref import BaseNetref, call, call_method
+from netref._netref import BaseNetref, ContainerIterator, call, call_method
 from netref.core import consts
 from netref.lib import get_id_pack, get_methods, methods_of_instances
 
@@ -37,6 +37,15 @@ _builtin_types = [
     memoryview,
 ]  # fmt: skip
 _normalized_builtin_types = {}
+
+#: Iterators whose proxies read ahead, where nobody can tell.
+_CONTAINER_ITERATORS = frozenset(
+    f"builtins.{name}"
+    for name in (
+        "bytearray_iterator dict_itemiterator dict_keyiterator dict_valueiterator list_iterator longrange_iterator "
+        "range_iterator set_iterator tuple_iterator"
+    ).split()
+)
 
 
 def syncreq(proxy, handler, *args):
@@ -87,11 +96,12 @@ def class_factory(id_pack, methods):
     """
     name = id_pack[0]
     namespace = {"__slots__": (), "__class__": _describe_class(name)}
+    base = ContainerIterator if name in _CONTAINER_ITERATORS and id_pack[2] else BaseNetref
     for method, doc in methods:
-        method = str(method)
-        if method not in LOCAL_ATTRS:
+        method = sys.intern(str(method))  # as the native part knows its own names
+        if method not in LOCAL_ATTRS and method not in vars(base):
             namespace[method] = _make_method(method, doc)
-    return NetrefMetaclass(name, (BaseNetref,), namespace)
+    return NetrefMetaclass(name, (base,), namespace)
 
 
 def _describe_class(name):
@@ -203,5 +213,6 @@ for _builtin in _builtin_types:
 for _builtin in _builtin_types:
     # Of its instances, that is: what a class can do, such as being called, they cannot.
     _id_pack = get_id_pack(_builtin)
-    builtin_classes_cache[_id_pack[0]] = class_factory(_id_pack, methods_of_instances(LOCAL_ATTRS, _builtin))
-del _builtin, _id_pack
+    _of_instance = (*_id_pack[:2], 1)
+    builtin_classes_cache[_id_pack[0]] = class_factory(_of_instance, methods_of_instances(LOCAL_ATTRS, _builtin))
+del _builtin, _id_pack, _of_instance

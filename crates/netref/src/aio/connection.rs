@@ -21,6 +21,7 @@ use crate::failure::Closed;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::Peer;
+use crate::side::FEATURES;
 use crate::value::Value;
 
 /// Connects to a server: `tcp://host:port` or `unix:///path`.
@@ -197,6 +198,7 @@ impl Connection {
             limits: options.limits.clone(),
             dialect: options.dialect(role == Role::Initiator),
             compression: if stream.is_local { Compression::Off } else { options.compression },
+            features: FEATURES,
             ..session::Options::default()
         };
         let side = options.side(service, stream.address.clone());
