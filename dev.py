@@ -19,6 +19,9 @@ DEV = ROOT / "target" / "dev"
 RELEASE = ROOT / "target" / "release"
 EXAMPLES = ROOT / "examples" / "python"
 
+#: Between these two versions, making an array of anything that is one by its `__array__` crashes.
+NUMPY = ["numpy==1.26.4; python_version < '3.11'", "numpy==2.3.5; python_version >= '3.11'"]
+
 #: Packages of each virtual environment. Stock RPyC has environments of its own, so that nothing of ours is near it.
 ENVIRONMENTS = {
     "netref": [
@@ -30,8 +33,9 @@ ENVIRONMENTS = {
         "plumbum==2.0.2",
         "gevent==26.9.0",
         "uvloop==0.23.0",
+        *NUMPY,
     ],
-    "stock6": ["rpyc==6.0.2"],
+    "stock6": ["rpyc==6.0.2", *NUMPY],
     "stock5": ["rpyc==5.3.1"],
 }
 
@@ -39,7 +43,7 @@ ENVIRONMENTS = {
 #: path and where pyenv keeps them.
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 #: What the tests of the package need, in versions for all of these.
-TEST_PACKAGES = ["pytest==9.2.0", "hypothesis==6.168.5", "plumbum==2.0.2", "gevent==26.9.0", "uvloop==0.23.0"]
+TEST_PACKAGES = ["pytest==9.2.0", "hypothesis==6.168.5", "plumbum==2.0.2", "gevent==26.9.0", "uvloop==0.23.0", *NUMPY]
 #: Tests that say the same under any Python, or are about the sources.
 SAME_FOR_ANY_PYTHON = "test_abuse test_brine test_documentation test_examples test_stubs test_threads test_zerodeploy".split()
 

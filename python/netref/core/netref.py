@@ -157,6 +157,8 @@ def _make_array(name):
     def __array__(self, *args, **kwargs):
         # Unpickling what a peer sent takes our own consent.
         loads, pickled = self.__reduce_ex__(-1)
+        # It is a copy already. NumPy 2.0 to 2.2 crash if it is to be copied.
+        kwargs.pop("copy", None)
         return loads(*pickled).__array__(*args, **kwargs)
 
     return __array__

@@ -20,6 +20,13 @@ class Difference(NamedTuple):
 
 DIFFERENCES = [
     Difference("whether dir() lists what is not exposed", "*", "netref", False, "a peer is told of what it may have"),
+    Difference(
+        "what __exit__ of a remote object sees",
+        "*",
+        "netref",
+        "ValueError",
+        "stock raises the reference that it was sent, which is no exception, so that __exit__ gets a TypeError",
+    ),
 ]
 
 

@@ -74,7 +74,10 @@ def ask(port, module, function, arguments=(), far=None):
         json.dump({"module": module, "function": function, "arguments": arguments, "far": far}, file)
         file.write("\n")
         file.flush()
-        answer = json.loads(file.readline())
+        line = file.readline()
+    if not line:
+        raise ConnectionError("the process that runs the scenario ended")
+    answer = json.loads(line)
     if "error" in answer:
         raise AssertionError(answer["error"])
     return answer["result"]
@@ -87,6 +90,7 @@ def end(side):
 
 def main():
     """Serves one line after the other in the main thread: some servers can be made in no other."""
+    faulthandler.enable()
     faulthandler.dump_traceback_later(600, exit=True)  # not even if the tests vanish without ending us
     logging.disable(logging.CRITICAL)  # scenarios provoke errors on purpose
     warnings.simplefilter("ignore")
