@@ -25,9 +25,15 @@ def interpreter(implementation):
 class Program:
     """A Python program, with lines to and from it, each with a deadline."""
 
-    def __init__(self, *command, stderr=None, cwd=None):
+    def __init__(self, *command, stderr=None, cwd=None, env=None):
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=cwd
+            [str(part) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            cwd=cwd,
+            env=env,
         )
         self._lines = queue.Queue()
         self._collector = threading.Thread(target=self._collect, daemon=True)

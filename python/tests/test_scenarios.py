@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import pkgutil
 
 import pytest
@@ -26,7 +27,8 @@ def all_scenarios():
 
 
 def start_host(implementation):
-    host = Program(interpreter(implementation), "-m", "scenarios.host", implementation, cwd=HERE)
+    env = os.environ | {"PYTHONHASHSEED": "0"}  # for sets to be in the same order everywhere
+    host = Program(interpreter(implementation), "-m", "scenarios.host", implementation, cwd=HERE, env=env)
     host.port = int(host.read_line())
     return host
 
@@ -60,7 +62,7 @@ def test_scenario(hosts, client, server, module, scenario):
 
 
 #: Objects are probed in groups, each in new processes: what is done to one can be seen in the next.
-GROUPS = [list(objects.MAKERS)[start::4] for start in range(4)]
+GROUPS = [list(objects.MAKERS)[start::8] for start in range(8)]
 
 
 @pytest.fixture(scope="session")

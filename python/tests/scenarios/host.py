@@ -18,7 +18,7 @@ import warnings
 from scenarios.differences import expected
 
 #: Seconds that a part may take.
-LIMIT = 30
+LIMIT = 50
 
 
 class Side:

@@ -502,7 +502,9 @@ def outcomes(side, names):
     found = []
     for name in names:
         for expression in EXPRESSIONS:
-            proxies = {"p": far_make(name), "q": far_make(name), "make_local": objects.MAKERS[name]}
+            proxies = {"p": far_make(name), "make_local": objects.MAKERS[name]}
+            if "q" in expression:
+                proxies["q"] = far_make(name)
             found.append((name, expression, _outcome(side.rpyc, expression, {**space, **proxies})))
     return found
 
