@@ -1,5 +1,7 @@
 """Whole programs: Ctrl-C, and the end of the interpreter."""
 
+import concurrent.futures
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import textwrap
 import pytest
 
 import netref
-from peer_process import STOCK6, Program
+from peer_process import STOCK6, PeerProcess, Program, interpreter
 
 
 def program(text):
@@ -92,6 +94,126 @@ def test_exit_with_live_connections_is_silent(peer_processes, place):
     for _ in range(10):
         done = subprocess.run([*program(LIVE_AT_EXIT), port], capture_output=True, text=True, timeout=30)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.fixture
+def patience():
+    """For a test that takes longer than others."""
+    signal.alarm(240)
+
+
+def test_exit_with_live_connections_many_times(peer_processes, patience):
+    port = str(peer_processes("netref").port)
+
+    def run(_):
+        done = subprocess.run([*program(LIVE_AT_EXIT), port], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        assert set(executor.map(run, range(200))) == {(0, "", "")}
+
+
+RUNS_AT_EXIT = """
+    import sys, threading, time, netref
+    from netref.utils.factory import connect_thread
+
+    begun = threading.Event()
+
+    def run_for_ever():
+        begun.set()
+        while True:
+            time.sleep(0.001)
+
+    class Object:
+        exposed_slow = property(lambda self: run_for_ever())
+        def __repr__(self): run_for_ever()
+        def __str__(self): run_for_ever()
+        def __hash__(self): run_for_ever()
+        def __next__(self): run_for_ever()
+        def __iter__(self): return self
+
+    class Dying:
+        def __del__(self): run_for_ever()
+
+    class Service(netref.Service):
+        def exposed_run(self): run_for_ever()
+        def exposed_call(self, function): function()
+        def exposed_later(self, function): netref.async_(function)()
+        def exposed_done(self): return 1
+        def exposed_object(self): return Object()
+        def exposed_dying(self): return Dying()
+        def on_disconnect(self, conn):
+            if sys.argv[1] == "on_disconnect":
+                run_for_ever()
+
+    def aside(function, *args):
+        threading.Thread(target=function, args=args, daemon=True).start()
+
+    def use_of(operation):
+        return lambda root: aside(operation, root.object())
+
+    use = {
+        "method": lambda root: netref.async_(root.run)(),
+        "callback of a waiting thread": lambda root: aside(root.call, run_for_ever),
+        "callback of nobody": lambda root: root.later(run_for_ever),
+        "add_callback": lambda root: netref.async_(root.done)().add_callback(lambda result: run_for_ever()),
+        "property": use_of(lambda proxy: proxy.slow),
+        "repr": use_of(repr),
+        "str": use_of(str),
+        "hash": use_of(hash),
+        "next": use_of(next),
+        "buffiter": use_of(lambda proxy: list(netref.buffiter(proxy))),
+        "destructor": lambda root: root.dying() and None,
+        "on_disconnect": lambda root: conn.close(),
+    }
+    config = {"dispatch": "pool"} if "nobody" in sys.argv[1] else {}
+    conn = connect_thread(config=config, remote_service=Service)
+    use[sys.argv[1]](conn.root)
+    assert begun.wait(20)
+"""
+
+RUNNING = [
+    "method",
+    "callback of a waiting thread",
+    "callback of nobody",
+    "add_callback",
+    "property",
+    "repr",
+    "str",
+    "hash",
+    "next",
+    "buffiter",
+    "destructor",
+    "on_disconnect",
+]
+
+
+@pytest.mark.parametrize("what", RUNNING)
+def test_exit_while_a_programs_code_runs_for_a_peer(what):
+    """Its thread must not be unwound through frames that are not Python's, which aborts the process."""
+    for _ in range(3):
+        done = subprocess.run([*program(RUNS_AT_EXIT), what], capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+FROZEN = """
+    import os, signal, sys, netref
+
+    conn = netref.connect("127.0.0.1", int(sys.argv[1]), config={"sync_request_timeout": None})
+    root = conn.root
+    kept, pid = root.objects(100), root.pid()
+    pending = netref.async_(root.sleep)(100)
+    os.kill(pid, signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("place", ["netref", pytest.param("rpyc", marks=STOCK6)])
+def test_exit_does_not_wait_for_a_frozen_peer(cleanup, place):
+    server = PeerProcess(interpreter(place), place, "hard")
+    cleanup.callback(server.stop)
+    cleanup.callback(os.kill, server.process.pid, signal.SIGCONT)
+    done = subprocess.run([*program(FROZEN), str(server.port)], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_exit_of_a_server_with_live_connections_is_silent():

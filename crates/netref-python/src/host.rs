@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use crate::connection::Connection;
 use crate::proxy::BaseNetref;
 use crate::world::Shared;
-use crate::{exit, green, proxy, requests};
+use crate::{exit, green, proxy, requests, user_code};
 
 /// Python objects as the thread driver's host.
 #[derive(Default)]
@@ -187,7 +187,9 @@ impl Host for PyHost {
                 Some(hub) => connection
                     .getattr(intern!(py, "_on_ended"))
                     .and_then(|told| hub.bind(py).call_method1(intern!(py, "spawn"), (told, reason))),
-                None => connection.call_method1(intern!(py, "_on_ended"), (reason,)),
+                None => connection
+                    .getattr(intern!(py, "_on_ended"))
+                    .and_then(|told| user_code::call(&told, &(reason,).into_pyobject(py)?, None)),
             };
             if let Err(error) = told {
                 error.write_unraisable(py, Some(connection.as_any()));

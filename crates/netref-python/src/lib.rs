@@ -14,6 +14,7 @@
 //! | [`coroutines`] | what event loops need: requests that do not block, and coroutines that a peer calls |
 //! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
 //! | [`transports`], [`stream`], [`tls`] | what connections run over |
+//! | [`user_code`] | calls into a program's own code, which the end of the interpreter may cut short |
 //! | [`timeouts`] | limits on the calls in a block |
 //! | [`green`] | programs that gevent has patched |
 //! | [`exit`] | the end of the interpreter |
@@ -46,6 +47,7 @@ mod stream;
 mod timeouts;
 mod tls;
 mod transports;
+mod user_code;
 mod world;
 
 use pyo3::prelude::*;

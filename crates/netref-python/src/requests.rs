@@ -25,6 +25,7 @@ use crate::errors::{WorldError, from_bad_request};
 use crate::host::PyHost;
 use crate::proxy::BaseNetref;
 use crate::steps;
+use crate::user_code;
 use crate::world::{Objects, Shared};
 
 /// Carries out a request and answers it, whatever happens.
@@ -153,16 +154,16 @@ pub(crate) fn perform<'py>(
         Request::CallAttr { object, name, args, kwargs } => call(&policy.get(&object, &name)?, args, &kwargs),
         Request::Repr { object } => {
             policy.check_strictly(&object, intern!(py, "__repr__"))?;
-            Ok(object.repr()?.into_any())
+            user_code::repr(&object)
         }
         Request::Str { object } => {
             policy.check_strictly(&object, intern!(py, "__str__"))?;
-            Ok(object.str()?.into_any())
+            user_code::str(&object)
         }
         Request::Cmp { object, other, op } => policy.compare(&object, &other, &op),
         Request::Hash { object } => {
             policy.check_strictly(&object, intern!(py, "__hash__"))?;
-            Ok(object.hash()?.into_pyobject(py)?.into_any())
+            Ok(user_code::hash(&object)?.into_pyobject(py)?.into_any())
         }
         Request::Dir { object } => {
             policy.check_strictly(&object, intern!(py, "__dir__"))?;
@@ -223,7 +224,7 @@ fn call<'py>(
     };
     let pairs = kwargs.cast::<PyTuple>().ok();
     if pairs.is_some_and(|pairs| pairs.is_empty()) {
-        return object.call1(args);
+        return user_code::call(object, &args, None);
     }
     if let Some(pairs) = pairs {
         // Before they are made keys: numbers can be chosen to have the same hash.
@@ -237,7 +238,7 @@ fn call<'py>(
         }
     }
     let named = PyDict::from_sequence(kwargs)?;
-    object.call(args, Some(&named))
+    user_code::call(object, &args, Some(&named))
 }
 
 fn inspect<'py>(
@@ -247,7 +248,7 @@ fn inspect<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = policy.connection.py();
     let object = link.session().exports().get(pack.as_ref()).cloned();
-    let Some(Shared(object)) = object else {
+    let Some(object) = object else {
         return Err(PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)));
     };
     let module = py.import(intern!(py, "netref.core.netref"))?;
@@ -267,7 +268,8 @@ fn next_items<'py>(
     let py = iterator.py();
     let most = link.session().limits().max_buffiter;
     let count = usize::try_from(count).unwrap_or(if count < 0 { 0 } else { most }).min(most);
-    let items = iterator.clone().take(count).collect::<PyResult<Vec<_>>>()?;
+    let next = |_| user_code::next(iterator).transpose();
+    let items = (0..count).map_while(next).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, items)?.into_any())
 }
 
@@ -282,7 +284,7 @@ fn context_exit<'py>(
     let module = py.import(intern!(py, "netref.core.netref"))?;
     let info = module.call_method1(intern!(py, "_local_exception"), (exception,))?;
     let exit = policy.get(object, intern!(py, "__exit__").as_any())?;
-    exit.call1(info.cast_into::<PyTuple>()?)
+    user_code::call(&exit, &info.cast_into::<PyTuple>()?, None)
 }
 
 /// The attribute policy of a connection, read from its live configuration.
@@ -303,8 +305,8 @@ impl<'py> Policy<'_, 'py> {
         }
         let name = text(name)?;
         match overrider(object, intern!(py, "_rpyc_getattr"))? {
-            Some(getattr) => getattr.call1((object, name)),
-            None => object.getattr(self.resolve(Access::Get, object, &name)?),
+            Some(getattr) => user_code::call(&getattr, &(object, name).into_pyobject(py)?, None),
+            None => user_code::getattr(object, &self.resolve(Access::Get, object, &name)?),
         }
     }
 

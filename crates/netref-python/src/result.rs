@@ -15,6 +15,7 @@ use crate::connection::{Connection, deadline, describe};
 use crate::errors::{EXPIRY, from_start, timed_out};
 use crate::host::take_interrupt;
 use crate::method::Method;
+use crate::user_code;
 use crate::world::{Objects, Shared};
 use crate::{exit, green};
 
@@ -196,7 +197,9 @@ impl AsyncResult {
     fn run_callbacks(slf: &Bound<'_, Self>) {
         let callbacks = std::mem::take(&mut slf.get().state().callbacks);
         for callback in callbacks {
-            if let Err(error) = callback.call1(slf.py(), (slf,)) {
+            let called = PyTuple::new(slf.py(), [slf])
+                .and_then(|args| user_code::call(callback.bind(slf.py()), &args, None));
+            if let Err(error) = called {
                 error.write_unraisable(slf.py(), Some(slf.as_any()));
             }
         }

@@ -178,7 +178,7 @@ pub(crate) fn lent<'py>(
     let link = connection.get().link()?;
     let pack = read_pack(id_pack)?;
     let found = link.session().exports().get(pack.as_ref()).cloned();
-    let Shared(object) = found
+    let object = found
         .ok_or_else(|| PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)))?;
     Ok(object.into_bound(connection.py()))
 }

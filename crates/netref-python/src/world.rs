@@ -1,6 +1,7 @@
 //! Python objects to and from brine and boxes.
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use netref::threads::Link;
@@ -20,15 +21,40 @@ use crate::connection::Connection;
 use crate::errors::WorldError;
 use crate::host::PyHost;
 use crate::proxy::BaseNetref;
+use crate::{exit, user_code};
 
 /// What the tables of a connection keep of a Python object.
 #[derive(Debug)]
-pub(crate) struct Shared(pub(crate) Py<PyAny>);
+pub(crate) struct Shared {
+    /// None once it is taken out.
+    object: Option<Py<PyAny>>,
+}
+
+impl Shared {
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> Self {
+        Self { object: Some(object.clone().unbind()) }
+    }
+
+    pub(crate) fn into_bound(mut self, py: Python<'_>) -> Bound<'_, PyAny> {
+        self.object.take().map_or_else(|| py.None().into_bound(py), |object| object.into_bound(py))
+    }
+}
 
 impl Clone for Shared {
     fn clone(&self) -> Self {
         // Only threads that are attached accept messages, so this never waits for the interpreter.
-        Python::attach(|py| Self(self.0.clone_ref(py)))
+        let object = Python::attach(|py| self.object.as_ref().map(|object| object.clone_ref(py)));
+        Self { object }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            // While the interpreter shuts down it is kept: then all objects end.
+            let object = ManuallyDrop::new(object);
+            let _ = exit::attach(|py| user_code::release(py, ManuallyDrop::into_inner(object)));
+        }
     }
 }
 
@@ -70,10 +96,10 @@ impl<'c, 'py> Objects<'c, 'py> {
             return Ok(pack);
         }
         // Everything that may run user code comes before the session is locked.
-        let shared = Shared(object.clone().unbind());
+        let shared = Shared::new(object);
         if object.is_instance_of::<PyType>() {
             let name = name_of(object)?;
-            let kept = Shared(object.clone().unbind());
+            let kept = Shared::new(object);
             let mut session = link.session();
             let exports = session.exports();
             exports.register_class(identity, &name, kept);
@@ -88,7 +114,7 @@ impl<'c, 'py> Objects<'c, 'py> {
         // A module has a name of its own, and an object may say that it is of another class.
         let name = if is_plain { None } else { Some(name_of(object)?) };
         let class_name = if known { String::new() } else { name_of_class(&class)? };
-        let kept = Shared(class.into_any().unbind());
+        let kept = Shared::new(class.as_any());
         let mut session = link.session();
         let exports = session.exports();
         exports.register_class(class_identity, &class_name, kept);
@@ -198,7 +224,7 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn own(&self, shared: Shared) -> Bound<'py, PyAny> {
-        shared.0.into_bound(self.py)
+        shared.into_bound(self.py)
     }
 
     fn proxy(&self, pack: PackRef<'_>) -> Result<Bound<'py, PyAny>, WorldError> {
