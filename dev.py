@@ -238,6 +238,11 @@ def test_bench():
     run([interpreter("netref"), "-m", "unittest", "discover", "bench/tests"], env=peers())
 
 
+def test_fuzz():
+    """What fuzz targets do on their corpora and on changes of those; `fuzz/README.md` has the real thing."""
+    cargo("test", "-p", "netref-core", "--test", "fuzz", env={"NETREF_FUZZ_SECONDS": "10"})
+
+
 def test_demo():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "long.txt")
@@ -254,6 +259,7 @@ CHECKS = [
     ("pythons", test_pythons),
     ("interop", test_interop),
     ("bench", test_bench),
+    ("fuzz", test_fuzz),
     ("demo", test_demo),
 ]
 

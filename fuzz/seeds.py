@@ -20,6 +20,13 @@ def main():
     write("deframe", [bytes([7, 0, 255, 60]) + frame for _, frame in distinct(frames)][::3])
     write("brine_decode", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "brine.json").read_text())])
     write("registry", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "registry_udp.json").read_text())["frames"]])
+    streams = [bytes(3000), b"netref" * 500, bytes(range(256)) * 8, b""]
+    write("inflate", [bytes([exponent]) + zlib.compress(stream) for stream in streams for exponent in (3, 12, 20)])
+    write("brine_roundtrip", [bytes([kind, 3, *range(kind, 40 + kind)]) for kind in range(10)])
+    write(
+        "exception_load",
+        [exception for _, payload in payloads if (exception := payload[payload.find(b"\x13\x11\x08") :])[:1] == b"\x13"],
+    )
     # A dialect, then steps: take a payload as it is (0 and its length), read it (7), write (3 and 4), send (5).
     write(
         "session",

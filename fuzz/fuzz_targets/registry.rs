@@ -1,24 +1,8 @@
-//! Any datagram is a command or an answer of the registry, or refused; what was read is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netref_core::registry::{Answer, Command};
 
-fuzz_target!(|datagram: &[u8]| {
-    if let Ok(command) = Command::from_bytes(datagram) {
-        let bytes = command.to_bytes().expect("what was read can be written");
-        assert_eq!(Command::from_bytes(&bytes), Ok(command));
-    }
-    let asked = [
-        Command::Query { name: String::new() },
-        Command::Register { names: Vec::new(), port: 1 },
-        Command::Unregister { port: 1 },
-        Command::List { host: None },
-    ];
-    for command in asked {
-        if let Ok(answer) = Answer::from_bytes(&command, datagram) {
-            let bytes = answer.to_bytes().expect("what was read can be written");
-            assert_eq!(Answer::from_bytes(&command, &bytes), Ok(answer));
-        }
-    }
-});
+#[path = "../targets/registry.rs"]
+mod registry;
+
+fuzz_target!(|input: &[u8]| registry::run(input));

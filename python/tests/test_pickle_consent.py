@@ -32,7 +32,7 @@ def trace(tmp_path):
 
 @pytest.fixture
 def evil(trace):
-    names = ["__array__", "__reduce__", "__reduce_ex__", "__call__", "__getstate__", "__setstate__", "__iter__", "__len__"]
+    """A proxy of an object of a peer that answers every PICKLE with a bomb, and has methods that pickling asks for."""
     bomb = pickle.dumps(Evil(trace))
     names = "__array__ __reduce__ __reduce_ex__ __call__ __getstate__ __setstate__ __iter__ __len__".split()
     methods = tuple((name, None) for name in names)

@@ -1,13 +1,11 @@
 //! Exceptions as data: `((module, class), args, attributes, traceback text)`, or the int 1 for `StopIteration`.
 
 use crate::brine::{self, DecodeError, EncodeError, Reader, Token, Writer};
+use crate::limits::Limits;
 use crate::world::World;
 
 /// How `StopIteration` travels.
 const STOP_ITERATION: i64 = 1;
-
-/// Attributes of one exception that are read; the rest is dropped.
-pub const MAX_ATTRIBUTES: usize = 256;
 
 /// An exception on its way over the wire.
 ///
@@ -83,11 +81,15 @@ impl<T> ExceptionData<T> {
         Ok(())
     }
 
-    /// Reads an exception.
+    /// Reads an exception: of its traceback and attributes as much as the limits allow, the rest is left out.
     ///
     /// # Errors
     /// If the bytes are not one, or what the world refuses to build.
-    pub fn read<W: World<Object = T>>(world: &W, reader: &mut Reader<'_>) -> Result<Self, W::Error> {
+    pub fn read<W: World<Object = T>>(
+        world: &W,
+        reader: &mut Reader<'_>,
+        limits: &Limits,
+    ) -> Result<Self, W::Error> {
         const WHAT: &str = "an exception ((module, class), args, attributes, traceback)";
         let expected = || W::Error::from(DecodeError::Expected { expected: WHAT });
         match reader.next()? {
@@ -109,13 +111,16 @@ impl<T> ExceptionData<T> {
                 return Err(expected());
             }
             let name = reader.str("the name of an attribute")?;
-            if index < MAX_ATTRIBUTES {
+            if index < limits.max_exception_attributes {
                 attributes.push((name.to_owned(), brine::read(world, reader)?));
             } else {
                 brine::skip(reader)?;
             }
         }
-        let traceback = reader.str("a traceback text")?.to_owned();
+        let traceback = reader.str("a traceback text")?;
+        let mut ends = (0..=limits.max_traceback.min(traceback.len())).rev();
+        let end = ends.find(|&end| traceback.is_char_boundary(end)).unwrap_or_default();
+        let traceback = traceback[..end].to_owned();
         Ok(Self { module, class, args, attributes, traceback })
     }
 }

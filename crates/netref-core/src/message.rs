@@ -287,7 +287,7 @@ impl<O> Inbound<O> {
     pub fn exception<W: World<Shared = O>>(&self, world: &W) -> Result<ExceptionData<W::Object>, W::Error> {
         let mut reader = Reader::new(&self.payload, &self.limits);
         reader.seek(self.body);
-        ExceptionData::read(world, &mut reader)
+        ExceptionData::read(world, &mut reader, &self.limits)
     }
 
     /// Builds the plain value that an exception message carries, for a world that has its own reading of it.
