@@ -145,7 +145,46 @@ pub struct Deframer {
     /// Received bytes are `buffer[start..end]`.
     start: usize,
     end: usize,
+    /// The rest of the frame under way, if it is a large one.
+    large: Option<Large>,
 }
+
+/// A payload that is received into a buffer of its own, which then is the payload, without a copy.
+#[derive(Debug)]
+struct Large {
+    claimed: usize,
+    /// Received bytes, the one after the payload included, are `buffer[..end]`.
+    buffer: Vec<u8>,
+    end: usize,
+}
+
+impl Large {
+    fn new(claimed: usize, arrived: &[u8]) -> Self {
+        Self { claimed, buffer: arrived.to_vec(), end: arrived.len() }
+    }
+
+    fn missing(&self) -> usize {
+        self.claimed + 1 - self.end
+    }
+
+    fn space(&mut self) -> &mut [u8] {
+        if self.buffer.len() == self.end {
+            // At most as much again as has arrived.
+            let more = self.missing().min(self.end.clamp(RECEIVE_CHUNK, GROWTH_CHUNK));
+            self.buffer.resize(self.end + more, 0);
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    fn into_payload(mut self) -> Result<Vec<u8>, FrameError> {
+        match self.buffer.pop() {
+            Some(END) => Ok(self.buffer),
+            _ => Err(FrameError::NotRpyc(BAD_END)),
+        }
+    }
+}
+
+const BAD_END: &str = "a frame does not end in a line feed";
 
 impl Default for Deframer {
     fn default() -> Self {
@@ -157,11 +196,18 @@ impl Deframer {
     /// An empty deframer.
     #[must_use]
     pub fn new() -> Self {
-        Self { buffer: vec![0; RECEIVE_CHUNK], start: 0, end: 0 }
+        Self { buffer: vec![0; RECEIVE_CHUNK], start: 0, end: 0, large: None }
     }
 
     /// Where to put received bytes; never empty.
     pub fn space(&mut self) -> &mut [u8] {
+        if self.large.is_none() {
+            return self.space_in_buffer();
+        }
+        self.large.as_mut().map_or(&mut [], Large::space)
+    }
+
+    fn space_in_buffer(&mut self) -> &mut [u8] {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -186,20 +232,27 @@ impl Deframer {
     /// # Panics
     /// If `count` is more than there was space for.
     pub fn filled(&mut self, count: usize) {
-        assert!(count <= self.buffer.len() - self.end, "filled more than there was space for");
-        self.end += count;
+        let (len, end) = match &mut self.large {
+            Some(large) => (large.buffer.len(), &mut large.end),
+            None => (self.buffer.len(), &mut self.end),
+        };
+        assert!(count <= len - *end, "filled more than there was space for");
+        *end += count;
     }
 
     /// True when part of a frame has arrived.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
-        self.start != self.end
+        self.start != self.end || self.large.is_some()
     }
 
     /// How many bytes to the end of what is under way, a header or the rest of a frame: for a stream that can only be
     /// asked for an exact number. Never 0 after [`next_payload`](Self::next_payload) returned `None`.
     #[must_use]
     pub fn missing(&self) -> usize {
+        if let Some(large) = &self.large {
+            return large.missing();
+        }
         let received = self.end - self.start;
         match self.announced() {
             Some(frame) if received >= HEADER_LEN => frame.saturating_sub(received),
@@ -210,13 +263,13 @@ impl Deframer {
     /// Memory taken for received bytes, beyond what every deframer has.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.buffer.len() - RECEIVE_CHUNK
+        self.buffer.len() - RECEIVE_CHUNK + self.large.as_ref().map_or(0, |large| large.buffer.len())
     }
 
     /// The length that the header of the frame under way claims, once it is there.
     #[must_use]
     pub fn claimed(&self) -> Option<usize> {
-        Some(self.header()?.0)
+        self.large.as_ref().map_or_else(|| Some(self.header()?.0), |large| Some(large.claimed))
     }
 
     /// The payload of the next whole frame, inflated if it was compressed, or `None` until more bytes arrive.
@@ -231,6 +284,12 @@ impl Deframer {
         limits: &Limits,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
     ) -> Result<Option<Vec<u8>>, FrameError> {
+        if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
+            return large.into_payload().map(Some);
+        }
+        if self.large.is_some() {
+            return Ok(None);
+        }
         let Some((claimed, is_compressed)) = self.header() else { return Ok(None) };
         // The flag first: a peer that speaks HTTP or TLS is told apart before its "length" is believed.
         let is_compressed = match is_compressed {
@@ -251,9 +310,16 @@ impl Deframer {
             return Err(FrameError::TooLarge { claimed, max: bounds.frame.0, limit: bounds.frame.1 });
         }
         let rest = &self.buffer[self.start + HEADER_LEN..self.end];
-        let Some(&end) = rest.get(claimed) else { return Ok(None) };
+        let Some(&end) = rest.get(claimed) else {
+            // A claim alone takes no memory.
+            if claimed > KEPT && rest.len() >= RECEIVE_CHUNK / 2 && !is_compressed {
+                self.large = Some(Large::new(claimed, rest));
+                (self.start, self.end) = (0, 0);
+            }
+            return Ok(None);
+        };
         if end != END {
-            return Err(FrameError::NotRpyc("a frame does not end in a line feed"));
+            return Err(FrameError::NotRpyc(BAD_END));
         }
         let payload = if is_compressed {
             let (max, limit) = bounds.inflated;
@@ -269,6 +335,9 @@ impl Deframer {
     /// an answer to what is not taken.
     #[must_use]
     pub fn beginning(&self) -> Vec<u8> {
+        if let Some(large) = &self.large {
+            return large.buffer[..large.end.min(HEAD).min(large.claimed)].to_vec();
+        }
         let Some((claimed, flag)) = self.header() else { return Vec::new() };
         let arrived = &self.buffer[self.start + HEADER_LEN..self.end];
         let arrived = &arrived[..arrived.len().min(claimed)];

@@ -1,6 +1,9 @@
 use super::tags;
 use crate::limits::Limits;
 
+/// Room for what usually follows a value in its message.
+const AFTERWARDS: usize = 64;
+
 /// Why a value could not be written. The call that needed it fails; the connection is not touched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +142,8 @@ impl<'b> Writer<'b> {
             len @ 1..=4 => self.out.push(tags::BYTES_1 + (len - 1) as u8),
             len => self.length("a bytes or str value", len, tags::BYTES_L1, tags::BYTES_L4)?,
         }
+        // With room for what usually follows, so that a large value is not moved for it.
+        self.out.reserve(value.len() + AFTERWARDS);
         self.out.extend_from_slice(value);
         Ok(())
     }
