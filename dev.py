@@ -37,6 +37,7 @@ ENVIRONMENTS = {
     ],
     "stock6": ["rpyc==6.0.2", *NUMPY],
     "stock5": ["rpyc==5.3.1"],
+    "peers": ["Pyro5==5.17", "grpcio==1.85.1"],
 }
 
 #: The Pythons that the package is for. They are looked for in NETREF_PYTHONS (interpreters, listed like PATH), by name on the
@@ -63,8 +64,10 @@ def main():
     test.set_defaults(run=run_tests)
     bench = commands.add_parser("bench", help="measure; further arguments go to bench/run.py")
     bench.set_defaults(run=run_bench)
+    compare = commands.add_parser("compare", help="measure beside other systems; further arguments go to bench/compare.py")
+    compare.set_defaults(run=run_compare)
     options, rest = parser.parse_known_args()
-    if rest and options.run is not run_bench:
+    if rest and options.run not in (run_bench, run_compare):
         parser.error("unrecognized arguments: " + " ".join(rest))
     sys.exit(options.run(options, rest))
 
@@ -274,10 +277,18 @@ def run_tests(options, _):
 
 
 def run_bench(_, rest):
+    return measure("bench/run.py", rest)
+
+
+def run_compare(_, rest):
+    return measure("bench/compare.py", rest, {"NETREF_PEERS_PYTHON": interpreter("peers")})
+
+
+def measure(program, arguments, env=None):
     build_python()
     cargo("build", "--release", "-p", "bench-peer")
-    variables = {**peers(), "NETREF_BENCH_PEER": str(RELEASE / "bench-peer")}
-    return subprocess.run([interpreter("netref"), "bench/run.py", *rest], cwd=ROOT, env=os.environ | variables).returncode
+    variables = {**peers(), "NETREF_BENCH_PEER": str(RELEASE / "bench-peer"), **(env or {})}
+    return subprocess.run([interpreter("netref"), program, *arguments], cwd=ROOT, env=os.environ | variables).returncode
 
 
 # ---- what the commands need

@@ -4,13 +4,17 @@ Each operation connects, and returns a body that performs `n` operations. The sa
 netref: `rpyc` is whichever module the worker was started for.
 """
 
+import gc
 import io
 import random
+import threading
+import time
 
-from worker import Unsupported, expect
+from worker import Prepared, Unsupported, expect, trim
 
 CHUNK = 100
 TAIL = 64
+REFERENCES_AT_ONCE = 1000
 
 
 class Session:
@@ -34,11 +38,15 @@ class Session:
 
 
 def prepare(rpyc, command):
-    """The body of the operation that `command` names, and the function that ends its session."""
+    """The operation that `command` names, ready to go."""
     if command["op"] not in OPERATIONS:
         raise Unsupported(f"no operation {command['op']!r}")
     session = Session(rpyc, command)
-    return OPERATIONS[command["op"]](session), session.close
+    operation = OPERATIONS[command["op"]](session)
+    if not isinstance(operation, Prepared):
+        operation = Prepared(operation)
+    operation.on_close(session.close)
+    return operation
 
 
 def echo(session):
@@ -75,6 +83,42 @@ def bound(session):
         expect(result, n - 1)
 
     return body
+
+
+def method(session):
+    """A method of an object that the server made."""
+    item, n = session.connect().root.new_item(1), session.n
+
+    def body():
+        for i in range(n):
+            result = item.plus(i)
+        expect(result, n)
+
+    return body
+
+
+def busy(session):
+    """The kept bound method, while another thread of the client computes and wants the interpreter."""
+    return busily(bound(session))
+
+
+def busily(body):
+    working = True
+
+    def compute():
+        while working:
+            sum(range(100))
+
+    def stop():
+        nonlocal working
+        working = False
+        thread.join()
+
+    thread = threading.Thread(target=compute, daemon=True)
+    thread.start()
+    operation = Prepared(body)
+    operation.on_close(stop)
+    return operation
 
 
 def callback(session):
@@ -142,6 +186,96 @@ def in_flight(session):
     return body
 
 
+def batch(session):
+    """n independent calls in one flush."""
+    connection, n = session.connect(), session.n
+    if not hasattr(connection, "batch"):
+        raise Unsupported("no batches")
+    root = connection.root
+
+    def body():
+        with connection.batch() as calls:
+            results = [calls.call(root.echo, i) for i in range(n)]
+        expect(results[-1].value, n - 1)
+
+    return body
+
+
+def copy(session):
+    """A nested list of dicts as a local object: without pickle where that is offered, by `obtain` where it is not."""
+    module = session.rpyc
+    records = session.connect(allow_pickle=True).root.records(session.size)
+    take = getattr(module, "copy", None) if module.__name__ == "netref" else module.classic.obtain
+    if take is None:
+        raise Unsupported("no netref.copy")
+    return takes(take, records, lambda copied: expect((type(copied), len(copied)), (list, session.size)))
+
+
+def array(session):
+    """An array of numpy's as a local one, without pickle."""
+    if session.rpyc.__name__ != "netref" or not hasattr(session.rpyc, "copy"):
+        raise Unsupported("arrays cross by pickle only")
+    try:
+        import numpy
+    except ImportError:
+        raise Unsupported("numpy is not installed") from None
+    remote = session.connect().root.array(session.size)
+    return takes(session.rpyc.copy, remote, lambda copied: expect((type(copied), copied.nbytes), (numpy.ndarray, session.size)))
+
+
+def takes(take, remote, check):
+    try:
+        check(take(remote))
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise Unsupported(f"{type(error).__name__}: {error}") from None
+    return lambda: check(take(remote))
+
+
+def connections(session):
+    """`size` connections at a time, each with a thread that calls; n calls in all."""
+    roots, each = [session.connect().root for _ in range(session.size)], session.n // session.size
+    return in_threads(roots, lambda root: [root.echo(i) for i in range(each)][-1], each - 1)
+
+
+def in_threads(items, work, wanted):
+    def body():
+        results = [None] * len(items)
+
+        def run(position):
+            results[position] = work(items[position])
+
+        threads = [threading.Thread(target=run, args=(position,)) for position in range(len(items))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expect(set(results), {wanted})
+
+    return body
+
+
+def references(session):
+    """Each body takes another thousand objects of the server's and keeps them; `drop` gives all of them back."""
+    root = session.connect(sync_request_timeout=None).root
+    take, settle = root.new_items, root.settle
+    take(1)
+    held = []
+
+    def body():
+        held.append(take(REFERENCES_AT_ONCE))
+        expect(len(held[-1]), REFERENCES_AT_ONCE)
+
+    def drop():
+        held.clear()
+        gc.collect()
+        settle()  # a round trip after the releases
+        trim()
+
+    return Prepared(body, drop)
+
+
 def new_object(session):
     """Each call returns a new instance of the server's own class; the one before is dropped.
 
@@ -158,13 +292,20 @@ def new_object(session):
 
 
 def churn(session):
-    """`new_object` as users write it: a method and an object are dropped per call, so two DELs follow each other."""
+    """`new_object` as users write it: a method and an object are dropped per call, so two DELs follow each other.
+
+    The body tells how long its slowest call took: one that stalls shows there.
+    """
     root, n = session.connect().root, session.n
 
     def body():
+        slowest, before = 0, time.perf_counter()
         for i in range(n):
             item = root.new_item(i)
+            after = time.perf_counter()
+            slowest, before = max(slowest, after - before), after
         expect(item.position(), n - 1)
+        return slowest
 
     return body
 
@@ -213,12 +354,19 @@ OPERATIONS = {
     "echo": echo,
     "callattr": callattr,
     "bound": bound,
+    "method": method,
+    "busy": busy,
     "callback": callback,
     "iterate": iterate,
     "buffiter": buffiter,
     "bytes-random": bytes_random,
     "bytes-text": bytes_text,
     "async": in_flight,
+    "batch": batch,
+    "copy": copy,
+    "array": array,
+    "connections": connections,
+    "references": references,
     "new-object": new_object,
     "churn": churn,
     "lines": lines,

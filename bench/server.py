@@ -1,6 +1,7 @@
 """Server worker for the two Python implementations: `server.py --impl rpyc|netref`, driven by run.py."""
 
 import argparse
+import gc
 import importlib
 import logging
 import threading
@@ -17,6 +18,9 @@ class Item:
     def exposed_position(self):
         return self._position
 
+    def exposed_plus(self, number):
+        return self._position + number
+
     def exposed_title(self):
         return f"item {self._position}"
 
@@ -28,6 +32,11 @@ class Item:
 
     def __repr__(self):
         return f"Item({self._position})"
+
+
+def records(count):
+    """A nested list of small dicts, of types that every serialiser knows."""
+    return [{"id": i, "name": f"item {i}", "score": i / 2, "tags": ["a", "b"]} for i in range(count)]
 
 
 def bench_service(rpyc):
@@ -46,6 +55,21 @@ def bench_service(rpyc):
         def exposed_new_item(self, position):
             return Item(position)
 
+        def exposed_new_items(self, count):
+            return tuple(Item(position) for position in range(count))
+
+        def exposed_settle(self):
+            gc.collect()
+            worker.trim()
+
+        def exposed_records(self, count):
+            return records(count)
+
+        def exposed_array(self, size):
+            import numpy
+
+            return numpy.arange(size, dtype=numpy.uint8)
+
         def exposed_line_counter(self, fileobj, function):
             for linenum, line in enumerate(fileobj.readlines()):  # noqa: B007 - as in the original
                 function(line)
@@ -62,7 +86,8 @@ def main():
     impl = parser.parse_args().impl
     rpyc = importlib.import_module(impl)
     ThreadedServer = importlib.import_module(f"{impl}.utils.server").ThreadedServer
-    server = ThreadedServer(bench_service(rpyc), hostname="127.0.0.1", port=0)
+    config = {"allow_pickle": True}  # what stock's `obtain` needs; netref's `copy` does not
+    server = ThreadedServer(bench_service(rpyc), hostname="127.0.0.1", port=0, protocol_config=config)
     threading.Thread(target=server.start, daemon=True).start()
     wire.announce(rpyc.__version__, port=server.port)
     worker.serve_until_told_to_stop(wire)

@@ -1,5 +1,6 @@
 """The worker's side of the benchmark protocol: JSON lines on stdin and stdout (see WORKERS.md)."""
 
+import ctypes
 import json
 import os
 import platform
@@ -39,23 +40,41 @@ def serve_until_told_to_stop(wire):
     os._exit(0)
 
 
-def run_commands(wire, prepare):
-    """Answer prepare/go/finish until stdin ends.
+class Prepared:
+    """One operation: a call of `body` performs the `n` operations asked for, and checks their result.
 
-    `prepare(command)` connects and returns `(body, close)`: one call of `body` performs the `n` operations asked
-    for, and checks their result.
+    A body may return the seconds of its slowest operation. `drop` gives back what the bodies have kept.
     """
-    body = close = None
+
+    def __init__(self, body, drop=None):
+        self.body = body
+        self.drop = drop
+        self._closers = []
+
+    def on_close(self, closer):
+        self._closers.append(closer)
+
+    def close(self):
+        for closer in self._closers:
+            closer()
+
+
+def run_commands(wire, prepare):
+    """Answer prepare/go/drop/finish until stdin ends. `prepare(command)` connects and returns a `Prepared`."""
+    operation = None
     for command in wire.commands():
         try:
             if command["do"] == "prepare":
-                body, close = prepare(command)
+                operation = prepare(command)
                 wire.say(ok=True)
             elif command["do"] == "go":
-                wire.say(wall=seconds_for(body, command["repeat"]))
+                wire.say(**measured(operation.body, command["repeat"]))
+            elif command["do"] == "drop":
+                operation.drop()
+                wire.say(ok=True)
             elif command["do"] == "finish":
-                close()
-                body = close = None
+                operation.close()
+                operation = None
                 wire.say(ok=True)
             else:
                 wire.say(error=f"unknown command {command['do']!r}")
@@ -65,11 +84,24 @@ def run_commands(wire, prepare):
             wire.say(error=f"{type(error).__name__}: {error}")
 
 
-def seconds_for(body, repeat):
+def measured(body, repeat):
+    """Seconds for all, and for the slowest operation if the body tells."""
+    slowest = None
     started = time.perf_counter()
     for _ in range(repeat):
-        body()
-    return time.perf_counter() - started
+        told = body()
+        if told is not None:
+            slowest = max(told, slowest or 0)
+    wall = time.perf_counter() - started
+    return {"wall": wall} if slowest is None else {"wall": wall, "slowest": slowest}
+
+
+def trim():
+    """Give free memory back to the system, so that what is left is in use. Without it, the allocator keeps some of it."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        pass  # not glibc
 
 
 def expect(got, wanted):

@@ -1,24 +1,36 @@
 """All workers of one placement: a server per implementation, a client per pairing, up at the same time."""
 
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
 
 from .implementations import Missing
 from .workers import Worker, WorkerLost
 
-PLACEMENTS = {"pinned": "all on CPU 0", "unpinned": "placed by the scheduler"}
+PLACEMENTS = {
+    "pinned": "all on CPU 0",
+    "unpinned": "placed by the scheduler",
+    "contended": "all on CPU 0, beside a process that computes",
+}
+#: What is measured where the CPU is not ours: waiting for a reply.
+CONTENDED_OPERATIONS = ("echo", "bound", "callback")
 
 
 @contextmanager
 def placed(placement):
     """Workers started inside inherit the placement; so does this process, which only waits meanwhile."""
     before = os.sched_getaffinity(0)
-    if placement == "pinned":
+    if placement != "unpinned":
         os.sched_setaffinity(0, {0})
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if placement == "contended" else None
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+        if hog:
+            hog.kill()
+            hog.wait()
 
 
 class Crew:
@@ -58,6 +70,17 @@ class Crew:
                 self._keep_running(self._clients, pairing.key, pairing.client, "client")
             except (Missing, WorkerLost) as reason:
                 self.missing[pairing.key] = str(reason)
+
+    @contextmanager
+    def fresh(self, pairing):
+        """A client and a server that have done nothing yet."""
+        server = Worker(pairing.server.command("server"), self._timeout)
+        client = Worker(pairing.client.command("client"), self._timeout)
+        try:
+            yield client, server
+        finally:
+            client.stop()
+            server.stop()
 
     def identities(self):
         """Implementation key -> what its server said of itself."""

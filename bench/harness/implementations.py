@@ -10,6 +10,7 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent
 FLOOR = BENCH / "floor"
+RUST_PEERS = BENCH / "peers" / "rust"
 
 
 class Missing(Exception):
@@ -21,7 +22,11 @@ class Implementation:
     key: str
     title: str
     command: Callable[[str], list[str]]  # the argv for a role
-    is_floor: bool = False
+    floor: str  # the implementation of bare sockets in the same language
+
+    @property
+    def is_floor(self):
+        return self.floor == self.key
 
 
 @dataclass(frozen=True)
@@ -67,39 +72,79 @@ def raw_python(role):
     return [os.environ.get("NETREF_PYTHON", sys.executable), str(BENCH / "raw_python.py"), role]
 
 
-def bench_peer(role):
-    binary = os.environ.get("NETREF_BENCH_PEER")
-    if not binary:
-        raise Missing("NETREF_BENCH_PEER does not name the bench-peer binary")
-    return [binary, role]
+def bench_peer(driver):
+    def command(role):
+        binary = os.environ.get("NETREF_BENCH_PEER")
+        if not binary:
+            raise Missing("NETREF_BENCH_PEER does not name the bench-peer binary")
+        return [binary, role, driver]
+
+    return command
+
+
+def python_peer(script):
+    return lambda role: [os.environ.get("NETREF_PEERS_PYTHON", sys.executable), str(BENCH / "peers" / script), role]
+
+
+def rust_peer(package):
+    return lambda role: [built(RUST_PEERS, package), role]
 
 
 def bench_floor(role):
-    return [build_floor(), role]
+    return [built(FLOOR, "bench-floor"), role]
+
+
+def built(workspace, program):
+    """The path of a program that stands apart from the project's workspace, and is built when it is first needed."""
+    folder, complaint = build(workspace)
+    if not (folder / program).exists():
+        raise Missing(complaint)
+    return str(folder / program)
 
 
 @cache
-def build_floor():
-    build = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(FLOOR / "Cargo.toml")]
-    target = Path(os.environ.get("CARGO_TARGET_DIR", FLOOR / "target")).absolute()
+def build(workspace):
+    """Where the programs are, and why some of them are not."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", workspace / "target")).absolute()
+    command = ["cargo", "build", "--release", "--workspace", "--keep-going", "--quiet", "--target-dir", str(target)]
     try:
-        subprocess.run([*build, "--target-dir", str(target)], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--manifest-path", str(workspace / "Cargo.toml")], check=False, capture_output=True, text=True
+        )
     except FileNotFoundError:
-        raise Missing("cargo is not installed") from None
-    except subprocess.CalledProcessError as failed:
-        raise Missing(f"cargo build failed: {failed.stderr.strip()}") from None
-    return str(target / "release" / "bench-floor")
+        return target / "release", "cargo is not installed"
+    return target / "release", f"cargo build failed: {done.stderr.strip()}"
 
 
 IMPLEMENTATIONS = {
     implementation.key: implementation
     for implementation in (
-        Implementation("stock", "stock", python_worker("NETREF_STOCK6_PYTHON", "rpyc")),
-        Implementation("netref", "netref", python_worker("NETREF_PYTHON", "netref")),
-        Implementation("rust", "netref Rust", bench_peer),
-        Implementation("raw-rust", "floor: Rust TCP", bench_floor, is_floor=True),
-        Implementation("raw-python", "floor: Python sockets", raw_python, is_floor=True),
+        Implementation("stock", "stock", python_worker("NETREF_STOCK6_PYTHON", "rpyc"), "raw-python"),
+        Implementation("netref", "netref", python_worker("NETREF_PYTHON", "netref"), "raw-python"),
+        Implementation("rust", "netref Rust", bench_peer("threads"), "raw-rust"),
+        Implementation("rust-tokio", "netref Rust, tokio", bench_peer("tokio"), "raw-rust"),
+        Implementation("raw-rust", "floor: Rust TCP", bench_floor, "raw-rust"),
+        Implementation("raw-python", "floor: Python sockets", raw_python, "raw-python"),
+        Implementation("pyro5", "Pyro5", python_peer("pyro5.py"), "raw-python"),
+        Implementation("managers", "multiprocessing.managers", python_peer("managers.py"), "raw-python"),
+        Implementation("grpcio", "grpcio", python_peer("grpc_python.py"), "raw-python"),
+        Implementation("tarpc", "tarpc", rust_peer("bench-tarpc"), "raw-rust"),
+        Implementation("tonic", "tonic", rust_peer("bench-tonic"), "raw-rust"),
+        Implementation("capnp-rpc", "capnp-rpc", rust_peer("bench-capnp"), "raw-rust"),
+        Implementation("remoc", "remoc", rust_peer("bench-remoc"), "raw-rust"),
     )
 }
 
-DEFAULT_PAIRINGS = ("stock", "netref:stock", "stock:netref", "netref", "rust", "raw-rust", "raw-python")
+DEFAULT_PAIRINGS = (
+    "stock",
+    "netref:stock",
+    "stock:netref",
+    "netref",
+    "rust",
+    "rust-tokio",
+    "rust:netref",
+    "netref:rust",
+    "raw-rust",
+    "raw-python",
+)
+OTHER_SYSTEMS = ("pyro5", "managers", "grpcio", "tarpc", "tonic", "capnp-rpc", "remoc")

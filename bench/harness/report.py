@@ -7,9 +7,9 @@ from .crew import PLACEMENTS
 from .machine import uneven_pythons
 from .operations import OPERATIONS
 
-COLUMNS = ("", "us", "cpu us", "(client + server)", "vs stock", "(quartiles)", "cpu vs stock", "x floor")
-WIDTHS = (30, 11, 11, 23, 10, 16, 14, 9)
-MEBIBYTE = 1024 * 1024
+COLUMNS = ("", "us", "cpu us", "(client + server)", "vs stock", "(quartiles)", "cpu vs stock", "x floor", "cpu x floor")
+WIDTHS = (42, 11, 11, 23, 10, 16, 14, 9, 13)
+MEMORY_COLUMNS = ("", "client", "server", "left: client", "server")
 
 
 def header(machine, identities, settings):
@@ -26,21 +26,23 @@ def header(machine, identities, settings):
 
 def table(operation, lanes, summaries, quick):
     """One operation in one placement."""
-    size = operation.parameters(quick)["size"]
-    of_size = f" of {size // MEBIBYTE} MiB" if size else ""
-    yield f"({operation.letter}) {operation.title}, per {operation.unit}{of_size}"
-    yield row(COLUMNS)
+    parameters = operation.parameters(quick)
+    asked = ", ".join(f"{name} {parameters[name]:,}" for name in ("n", "size") if parameters[name])
+    yield f"({operation.letter}) {operation.title}, per {operation.unit} ({asked})"
+    yield row(MEMORY_COLUMNS if operation.takes_memory else COLUMNS)
     for lane in lanes:
         if lane.pairing.key in summaries:
-            yield row(figures(lane.pairing, summaries[lane.pairing.key]))
+            own = summaries[lane.pairing.key]
+            yield row(memory_figures(lane.pairing, own) if operation.takes_memory else figures(lane.pairing, own))
         if lane.unsupported:
-            yield f"  {lane.pairing.title:<30}not offered by the worker: {lane.unsupported}"
+            yield f"  {lane.pairing.title:<{WIDTHS[0]}}not offered by the worker: {lane.unsupported}"
         if lane.failure:
-            yield f"  {lane.pairing.title:<30}FAILED: {in_short(lane.failure)}"
+            yield f"  {lane.pairing.title:<{WIDTHS[0]}}FAILED: {in_short(lane.failure)}"
 
 
 def figures(pairing, summary):
-    wall, cpu, floor = summary.wall_vs_stock, summary.cpu_vs_stock, summary.times_floor
+    wall, cpu = summary.wall_vs_stock, summary.cpu_vs_stock
+    floor, cpu_floor = summary.times_floor, summary.cpu_times_floor
     if pairing.is_floor:
         cpu = wall = None  # no implementation, so no speed-up to claim
     return (
@@ -52,6 +54,17 @@ def figures(pairing, summary):
         f"({wall.low:.2f}-{wall.high:.2f})" if wall else "",
         f"x{cpu.median:.2f}" if cpu else "-",
         f"{floor.median:.2f}" if floor else "-",
+        f"{cpu_floor.median:.2f}" if cpu_floor else "-",
+    )
+
+
+def memory_figures(pairing, held):
+    return (
+        pairing.title,
+        f"{held.bytes_client:,.0f} B",
+        f"{held.bytes_server:,.0f} B",
+        f"{held.left_client:.0%}",
+        f"{held.left_server:.0%}",
     )
 
 
@@ -94,7 +107,10 @@ def as_json(run):
             }
             for placement, operations in run.lanes.items()
         },
-        "goals": [{**dataclasses.asdict(verdict), "verdict": verdict.word} for verdict in goals.judge(run.summaries)],
+        "goals": {
+            table: [{**dataclasses.asdict(verdict), "verdict": verdict.word} for verdict in verdicts]
+            for table, verdicts in goals.judge(run.summaries).items()
+        },
     }
 
 

@@ -23,6 +23,7 @@ class Sample:
     wall: float
     cpu_client: float
     cpu_server: float
+    slowest: float | None = None  # of the operations, where the worker tells
 
     @property
     def cpu(self):
@@ -70,17 +71,21 @@ class Lane:
 
     def run(self, number):
         client, server = self._client.cpu_seconds(), self._server.cpu_seconds()
-        wall = self._go(self._repeat)
+        answer = self._ask_to_go(self._repeat)
         client, server = self._client.cpu_seconds() - client, self._server.cpu_seconds() - server
         per_operation = 1e6 / (self._repeat * self._n)
-        self.samples[number] = Sample(wall * per_operation, client * per_operation, server * per_operation)
+        slowest = answer["slowest"] * 1e6 if "slowest" in answer else None
+        self.samples[number] = Sample(answer["wall"] * per_operation, client * per_operation, server * per_operation, slowest)
         time.sleep(SETTLE_SECONDS)
 
     def finish(self):
         self._client.ask(do="finish")
 
     def _go(self, repeat):
-        return self._client.ask(do="go", repeat=repeat)["wall"]
+        return self._ask_to_go(repeat)["wall"]
+
+    def _ask_to_go(self, repeat):
+        return self._client.ask(do="go", repeat=repeat)
 
 
 def measure(operation, crew, plan):
@@ -89,7 +94,7 @@ def measure(operation, crew, plan):
     lanes = []
     for pairing in crew.present:
         parameters = (operation.floor_parameters if pairing.is_floor else operation.parameters)(plan.quick)
-        if parameters is not None:
+        if parameters is not None and operation.suits(pairing):
             lane = Lane(pairing, crew.client(pairing), crew.server(pairing))
             lane.attempt(lane.prepare, parameters, plan)
             lanes.append(lane)

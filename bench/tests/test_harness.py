@@ -3,12 +3,15 @@
 import sys
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import goals
-from harness.implementations import pairing
-from harness.ratios import Ratio, Summary, ratio
+from harness import goals, pictures
+from harness.implementations import IMPLEMENTATIONS, pairing
+from harness.memory import MemoryLane
+from harness.operations import OPERATIONS
+from harness.ratios import Ratio, Summary, ratio, summarise
 from harness.rounds import Lane, Plan, Sample, rotated
 from harness.workers import Refused, Unsupported, Worker, WorkerLost
 
@@ -21,13 +24,18 @@ for line in sys.stdin:
         sys.exit()
     if command["do"] == "go":
         time.sleep(0.001 * command["repeat"])
-    print(json.dumps({"prepare": {"ok": True}, "go": {"wall": 0.001 * command.get("repeat", 0)}, "finish": {"ok": True},
+        if len(sys.argv) > 1:
+            held = b"held" * 250 * int(sys.argv[1])
+    if command["do"] == "drop":
+        held = None
+    print(json.dumps({"prepare": {"ok": True}, "go": {"wall": 0.001 * command.get("repeat", 0), "slowest": 0.5},
+        "finish": {"ok": True}, "drop": {"ok": True},
         "refuse": {"error": "no"}, "lack": {"unsupported": "not here"}}[command["do"]]), flush=True)
 """
 
 
-def worker(script, timeout=10):
-    return Worker([sys.executable, "-c", script], timeout)
+def worker(script, timeout=10, arguments=()):
+    return Worker([sys.executable, "-c", script, *arguments], timeout)
 
 
 def samples(*walls):
@@ -47,24 +55,91 @@ class RatioTest(unittest.TestCase):
         self.assertIsNone(ratio({}, samples(1), "wall"))
 
 
+class LanesTest(unittest.TestCase):
+    """Figures of several pairings in the same rounds."""
+
+    def summaries(self, **walls):
+        lanes = []
+        for name, wall in walls.items():
+            lanes.append(Lane(pairing(name.replace("__", ":").replace("_", "-")), None, None))
+            lanes[-1].samples = samples(*wall)
+        return summarise(lanes)
+
+    def test_the_floor_is_of_the_client_s_language(self):
+        figures = self.summaries(netref=[10], rust=[10], netref__rust=[10], raw_rust=[2], raw_python=[5])
+        self.assertEqual([figures[key].times_floor.median for key in ("netref", "rust", "netref:rust")], [2, 5, 2])
+
+    def test_a_mixed_pairing_is_compared_with_the_slower_pure_one_of_each_round(self):
+        figures = self.summaries(netref=[10, 20], rust=[30, 10], rust__netref=[15, 10])
+        self.assertEqual(figures["rust:netref"].times_slower_pure.median, 0.5)
+        self.assertIsNone(self.summaries(netref=[1], rust__netref=[1])["rust:netref"].times_slower_pure)
+
+    def test_the_slowest_operation_is_the_median_of_the_rounds_worst(self):
+        lane = Lane(pairing("netref"), None, None)
+        lane.samples = {number: Sample(1, 1, 1, slowest) for number, slowest in enumerate((2000, 40_000, 3000))}
+        self.assertEqual(summarise([lane])["netref"].slowest_ms, 3)
+
+
+def summary(**figures):
+    return Summary(1, 1, 1, 2, **{"wall_vs_stock": None, "cpu_vs_stock": None, "times_floor": None, **figures})
+
+
 class GoalTest(unittest.TestCase):
-    def judge(self, **figures):
-        summaries = {"pinned": {}}
-        for goal in goals.GOALS:
-            if goal.pairing in figures:
-                figure = {goal.figure: Ratio(figures[goal.pairing], 0, 0)}
-                absent = dict.fromkeys(("wall_vs_stock", "cpu_vs_stock", "times_floor"))
-                summaries["pinned"][goal.operation] = {goal.pairing: Summary(1, 1, 1, 2, **{**absent, **figure})}
-        return {verdict.goal.pairing: verdict.word for verdict in goals.judge(summaries)}
+    def verdict(self, **figures):
+        ratios = {name: Ratio(value, 0, 0) for name, value in figures.items()}
+        row = goals.Row("echo", "netref", (goals.floor(1.1), goals.stock(15)))
+        return goals.verdict(row, {"echo": {"netref": summary(**ratios)}})
 
-    def test_passes_at_the_bound(self):
-        self.assertEqual(self.judge(netref=6.0, rust=1.5), {"netref": "PASS", "rust": "PASS"})
+    def test_passes_at_the_bounds(self):
+        self.assertEqual(self.verdict(times_floor=1.1, wall_vs_stock=15).word, "PASS")
 
-    def test_fails_beyond_the_bound(self):
-        self.assertEqual(self.judge(netref=5.99, rust=1.51), {"netref": "FAIL", "rust": "FAIL"})
+    def test_fails_beyond_one_of_them(self):
+        self.assertEqual(self.verdict(times_floor=1.11, wall_vs_stock=99).word, "FAIL")
+        self.assertEqual(self.verdict(times_floor=0.9, wall_vs_stock=14.9).word, "FAIL")
 
     def test_says_when_nothing_was_measured(self):
-        self.assertEqual(self.judge(), {"netref": "UNMEASURED", "rust": "UNMEASURED"})
+        self.assertEqual(self.verdict(times_floor=1).word, "UNMEASURED")
+
+    def test_rows_whose_operation_was_not_asked_for_are_left_out(self):
+        verdicts = goals.judge({"pinned": {"echo": {}}})
+        self.assertEqual({verdict.row.operation for table in verdicts.values() for verdict in table}, {"echo"})
+
+    def test_every_row_names_things_that_there_are(self):
+        for table in goals.TABLES:
+            for row in table.rows:
+                self.assertIn(row.operation, OPERATIONS)
+                self.assertIn(pairing(row.pairing).client.key, IMPLEMENTATIONS)
+                self.assertTrue(all(bound.figure in goals.FIGURES for bound in row.bounds))
+
+    def test_a_line_shows_what_is_required_beside_what_was_measured(self):
+        line = goals.line(self.verdict(times_floor=1.234, wall_vs_stock=17.26))
+        self.assertRegex(line, "1.23 . floor, 17.3 . stock .* 1.1 . floor, . 15 . stock . FAIL")
+
+
+class PictureTest(unittest.TestCase):
+    def test_is_well_formed_and_shows_each_row_that_has_a_floor(self):
+        rows = [goals.Row("echo", "netref", (goals.floor(1.1),)), goals.Row("lines", "netref", (goals.stock(2),))]
+        verdicts = [goals.verdict(row, {"echo": {"netref": summary(times_floor=Ratio(1.2, 1, 2))}}) for row in rows]
+        image = ElementTree.fromstring(pictures.picture("Title & more", verdicts))
+        words = [element.text for element in image.iter() if element.text]
+        self.assertIn("Title & more", words)
+        self.assertIn(OPERATIONS["echo"].title, words)
+        self.assertNotIn(OPERATIONS["lines"].title, words)
+
+    def test_there_is_none_without_figures(self):
+        self.assertIsNone(pictures.picture("Title", []))
+
+
+class MemoryTest(unittest.TestCase):
+    def test_tells_what_is_held_and_what_is_left(self):
+        client, server = worker(SCRIPTED_WORKER, arguments=["100000"]), worker(SCRIPTED_WORKER)
+        lane = MemoryLane(pairing("netref"), client, server)
+        lane.measure({"op": "references", "n": 1000})
+        client.stop(), server.stop()
+        self.assertIsNone(lane.failure)
+        self.assertAlmostEqual(lane.held.bytes_client, 100_000, delta=5000)
+        self.assertLess(lane.held.left_client, 0.1)
+        self.assertLess(lane.held.bytes_server, 1000)
 
 
 class PairingTest(unittest.TestCase):
@@ -114,6 +189,7 @@ class RoundsTest(unittest.TestCase):
         client.stop(), server.stop()
         self.assertIsNone(lane.failure)
         self.assertAlmostEqual(lane.samples[0].wall, 100, places=3)
+        self.assertEqual(lane.samples[0].slowest, 500_000)
 
     def test_a_lost_server_ends_each_of_its_lanes(self):
         server, clients = worker(SCRIPTED_WORKER), [worker(SCRIPTED_WORKER) for _ in range(2)]

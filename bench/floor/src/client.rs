@@ -2,12 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 const MESSAGE: [u8; 40] = [7; 40];
 const AS_IT_ARRIVES: u32 = 0;
+const INTEGERS: u32 = u32::MAX;
+const BYTES: u32 = u32::MAX - 1;
 
 /// One prepared operation: a call performs its `n` operations.
 type Body = Box<dyn FnMut() -> io::Result<()>>;
@@ -60,6 +63,9 @@ fn prepare(command: &Value) -> io::Result<Option<Body>> {
         Some("transfer") => Some(exchange(&address, n, noise(number(command, "size")?))?),
         Some("pipelined") => Some(pipelined(&address, n)?),
         Some("connect") => Some(connect(address, n)),
+        Some("listing") => Some(listing(&address, n)?),
+        Some("download") => Some(download(&address, n, number(command, "size")?)?),
+        Some("connections") => Some(connections(&address, n, number(command, "size")?)?),
         _ => None,
     })
 }
@@ -103,6 +109,57 @@ fn connect(address: (String, u16), n: usize) -> Body {
     })
 }
 
+/// n integers in one message.
+fn listing(address: &(String, u16), n: usize) -> io::Result<Body> {
+    let mut stream = dial(address, INTEGERS)?;
+    let mut answer = vec![0; 8 * n];
+    let (count, wanted) = (message_size_of(n)?, (0..n as u64).sum::<u64>());
+    Ok(Box::new(move || {
+        stream.write_all(&count.to_be_bytes())?;
+        stream.read_exact(&mut answer)?;
+        let (integers, _) = answer.as_chunks::<8>();
+        let sum = integers.iter().map(|&bytes| u64::from_be_bytes(bytes)).sum::<u64>();
+        if sum == wanted { Ok(()) } else { Err(malformed("a wrong sum")) }
+    }))
+}
+
+/// n times one message of that size from the server.
+fn download(address: &(String, u16), n: usize, size: usize) -> io::Result<Body> {
+    let mut stream = dial(address, BYTES)?;
+    let mut answer = vec![0; size];
+    let count = message_size_of(size)?;
+    Ok(Box::new(move || {
+        for _ in 0..n {
+            stream.write_all(&count.to_be_bytes())?;
+            stream.read_exact(&mut answer)?;
+        }
+        Ok(())
+    }))
+}
+
+/// Connections at a time, each with a thread that exchanges messages; n in all.
+fn connections(address: &(String, u16), n: usize, count: usize) -> io::Result<Body> {
+    let mut streams = (0..count).map(|_| dial(address, message_size(&MESSAGE)?)).collect::<io::Result<Vec<_>>>()?;
+    Ok(Box::new(move || {
+        thread::scope(|scope| {
+            let exchanging: Vec<_> = streams
+                .iter_mut()
+                .map(|stream| {
+                    scope.spawn(move || {
+                        let mut answer = [0; MESSAGE.len()];
+                        for _ in 0..n / count {
+                            stream.write_all(&MESSAGE)?;
+                            stream.read_exact(&mut answer)?;
+                        }
+                        expect_same(&answer, &MESSAGE)
+                    })
+                })
+                .collect();
+            exchanging.into_iter().try_for_each(|thread| thread.join().map_err(|_| malformed("a panic"))?)
+        })
+    }))
+}
+
 fn dial((host, port): &(String, u16), size: u32) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect((host.as_str(), *port))?;
     stream.set_nodelay(true)?;
@@ -111,7 +168,11 @@ fn dial((host, port): &(String, u16), size: u32) -> io::Result<TcpStream> {
 }
 
 fn message_size(message: &[u8]) -> io::Result<u32> {
-    u32::try_from(message.len()).map_err(|_| malformed("message too large"))
+    message_size_of(message.len())
+}
+
+fn message_size_of(size: usize) -> io::Result<u32> {
+    u32::try_from(size).map_err(|_| malformed("message too large"))
 }
 
 /// Bytes without pattern (xorshift); the floor compresses nothing, but their pages must be real.

@@ -6,24 +6,30 @@ use std::time::Instant;
 use serde_json::{Value as Json, json};
 
 use crate::operations::{Body, Failure, Task};
+use crate::{Driver, aio};
 
 /// Answers commands until stdin ends.
-pub(crate) fn run() -> io::Result<()> {
-    crate::say(&crate::greeting())?;
+pub(crate) fn run(driver: Driver) -> io::Result<()> {
+    crate::say(&crate::greeting(driver))?;
     let mut body = None;
     for line in io::stdin().lines() {
         let command = serde_json::from_str(&line?)?;
-        let answer = obey(&command, &mut body).unwrap_or_else(|error| json!({"error": error.to_string()}));
+        let answer =
+            obey(&command, driver, &mut body).unwrap_or_else(|error| json!({"error": error.to_string()}));
         crate::say(&answer)?;
     }
     Ok(())
 }
 
-fn obey(command: &Json, body: &mut Option<Body>) -> Result<Json, Failure> {
+fn obey(command: &Json, driver: Driver, body: &mut Option<Body>) -> Result<Json, Failure> {
     match command["do"].as_str() {
         Some("prepare") => {
             let operation = command["op"].as_str().ok_or("no op")?;
-            *body = task(command)?.prepare(operation)?;
+            let task = task(command)?;
+            *body = match driver {
+                Driver::Threads => task.prepare(operation)?,
+                Driver::Tokio => aio::prepare(task, operation)?,
+            };
             Ok(match body {
                 Some(_) => json!({"ok": true}),
                 None => json!({"unsupported": format!("no operation {operation}")}),

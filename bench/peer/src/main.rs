@@ -1,6 +1,7 @@
-//! netref's Rust worker in the benchmarks: `bench-peer client|server`, driven by `bench/run.py`. `bench/WORKERS.md` says
-//! what a worker must do.
+//! netref's Rust worker in the benchmarks: `bench-peer client|server threads|tokio`, driven by `bench/run.py`.
+//! `bench/WORKERS.md` says what a worker must do.
 
+mod aio;
 mod client;
 mod data;
 mod objects;
@@ -12,20 +13,34 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
+/// What drives the connections.
+#[derive(Clone, Copy)]
+enum Driver {
+    Threads,
+    Tokio,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    match std::env::args().nth(1).as_deref() {
-        Some("client") => Ok(client::run()?),
-        Some("server") => server::run(),
-        _ => Err("usage: bench-peer client|server".into()),
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["client", "threads"] => Ok(client::run(Driver::Threads)?),
+        ["client", "tokio"] => Ok(client::run(Driver::Tokio)?),
+        ["server", "threads"] => server::run(),
+        ["server", "tokio"] => aio::serve(),
+        _ => Err("usage: bench-peer client|server threads|tokio".into()),
     }
 }
 
 /// The greeting of a worker; a server adds its port.
-fn greeting() -> Json {
+fn greeting(driver: Driver) -> Json {
     json!({
         "ready": true,
         "version": env!("CARGO_PKG_VERSION"),
-        "runtime": "Rust, thread driver",
+        "runtime": match driver {
+            Driver::Threads => "Rust, thread driver",
+            Driver::Tokio => "Rust, tokio driver, one thread",
+        },
         "pid": std::process::id(),
     })
 }

@@ -84,7 +84,9 @@ impl Item {
 impl Object for Item {
     fn class(&self) -> Arc<Class> {
         static CLASS: LazyLock<Arc<Class>> = LazyLock::new(|| {
-            Class::new("bench.Item").methods(&["position", "title", "__eq__", "__ne__", "__hash__"]).into()
+            Class::new("bench.Item")
+                .methods(&["position", "plus", "title", "__eq__", "__ne__", "__hash__"])
+                .into()
         });
         CLASS.clone()
     }
@@ -92,6 +94,7 @@ impl Object for Item {
     fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
         let result = match name {
             "position" | "__hash__" => self.position.into_value(),
+            "plus" => (self.position + args.required::<i64>("number")?).into_value(),
             "title" => format!("item {}", self.position).into_value(),
             "__eq__" | "__ne__" => {
                 let other = args.required::<Value>("other")?.extract::<Arc<Self>>();

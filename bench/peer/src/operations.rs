@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use netref::{Bytes, Connection, ExtractAll, Remote, Result, connect, function};
 
@@ -33,6 +34,7 @@ impl Task {
             // A method call is one CALLATTR trip to begin with.
             "echo" | "callattr" => self.echo()?,
             "bound" => self.bound()?,
+            "method" => self.method_of_object()?,
             "callback" => self.callback()?,
             "iterate" => self.iterate()?,
             "buffiter" => self.buffiter()?,
@@ -42,6 +44,7 @@ impl Task {
             "churn" => self.churn()?,
             "lines" => self.lines()?,
             "connect" => self.connect(),
+            "connections" => self.connections()?,
             _ => return Ok(None),
         }))
     }
@@ -73,6 +76,19 @@ impl Task {
                 last = echo.call((i,))?.extract()?;
             }
             expect(&last, &(n - 1))
+        }))
+    }
+
+    /// A method of an object that the server made.
+    fn method_of_object(&self) -> Result<Body> {
+        let item: Remote = self.root()?.call_method("new_item", (1,))?.extract()?;
+        let n = self.n;
+        Ok(Box::new(move || {
+            let mut last = 0;
+            for i in 0..n {
+                last = item.call_method("plus", (i,))?.extract()?;
+            }
+            expect(&last, &n)
         }))
     }
 
@@ -191,6 +207,28 @@ impl Task {
             expect(&last, &(n - 1))
         })
     }
+
+    /// `size` connections at a time, each with a thread that calls; n calls in all.
+    fn connections(&self) -> Result<Body> {
+        let roots = (0..self.size).map(|_| self.root()).collect::<Result<Vec<_>>>()?;
+        let each = self.n / i64::try_from(self.size).unwrap_or(i64::MAX);
+        Ok(Box::new(move || {
+            let call = |root: &Remote| -> Result<i64> {
+                let mut last = -1;
+                for i in 0..each {
+                    last = root.call_method("echo", (i,))?.extract()?;
+                }
+                Ok(last)
+            };
+            thread::scope(|scope| {
+                let calling: Vec<_> = roots.iter().map(|root| scope.spawn(move || call(root))).collect();
+                for thread in calling {
+                    expect(&thread.join().map_err(|_| "a thread panicked")??, &(each - 1))?;
+                }
+                Ok(())
+            })
+        }))
+    }
 }
 
 fn expect_position(item: Option<&Remote>, wanted: i64) -> Result<(), Failure> {
@@ -198,10 +236,10 @@ fn expect_position(item: Option<&Remote>, wanted: i64) -> Result<(), Failure> {
     expect(&position, &wanted)
 }
 
-fn tail(data: &[u8]) -> &[u8] {
+pub(crate) fn tail(data: &[u8]) -> &[u8] {
     &data[data.len().saturating_sub(TAIL)..]
 }
 
-fn expect<T: PartialEq + Debug>(found: &T, wanted: &T) -> Result<(), Failure> {
+pub(crate) fn expect<T: PartialEq + Debug>(found: &T, wanted: &T) -> Result<(), Failure> {
     if found == wanted { Ok(()) } else { Err(format!("got {found:?} instead of {wanted:?}").into()) }
 }

@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let server = Server::bind("tcp://127.0.0.1:0", BenchService::default)?;
     let &Address::Tcp { port, .. } = server.address() else { return Err("not a TCP port".into()) };
     thread::spawn(move || server.run());
-    let mut greeting = crate::greeting();
+    let mut greeting = crate::greeting(crate::Driver::Threads);
     greeting["port"] = json!(port);
     crate::say(&greeting)?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
@@ -25,13 +25,13 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 #[derive(Default)]
-struct BenchService {
+pub(crate) struct BenchService {
     /// The last function called back, so that its release is not part of the calls.
     kept: Mutex<Option<Remote>>,
 }
 
 impl BenchService {
-    fn keep(&self, function: Option<Remote>) {
+    pub(crate) fn keep(&self, function: Option<Remote>) {
         let before =
             std::mem::replace(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner), function);
         drop(before);
