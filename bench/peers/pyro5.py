@@ -11,12 +11,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import Pyro5.api
-import Pyro5.config
+from Pyro5 import config
 
 import worker
 
-Pyro5.config.SERIALIZER = "marshal"
-Pyro5.config.SOCK_NODELAY = True
+config.SERIALIZER = "marshal"
+config.SOCK_NODELAY = True
 NAME = "bench"
 
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use futures::future::try_join_all;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 use worker::{Outcome, Session, Task, expect, noise};
@@ -117,9 +117,8 @@ async fn serve(listener: TcpListener) -> Outcome {
     let service =
         BenchServer::new(Echo).max_decoding_message_size(LARGEST).max_encoding_message_size(LARGEST);
     let server = Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .add_service(service);
-    Ok(server.serve_with_incoming(TcpListenerStream::new(listener)).await?)
+    Ok(server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await?)
 }
