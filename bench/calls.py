@@ -191,11 +191,10 @@ def batch(session):
     connection, n = session.connect(), session.n
     if not hasattr(connection, "batch"):
         raise Unsupported("no batches")
-    root = connection.root
 
     def body():
         with connection.batch() as calls:
-            results = [calls.call(root.echo, i) for i in range(n)]
+            results = [calls.root.echo(i) for i in range(n)]
         expect(results[-1].value, n - 1)
 
     return body
