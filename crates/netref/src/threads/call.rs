@@ -216,7 +216,12 @@ impl<S> Call<S> {
     /// True if a thread waits that has nothing to do but to read.
     pub(super) fn can_read(&self) -> bool {
         let state = self.lock();
-        !state.completed && !state.is_running && state.inbox.is_empty() && !state.waiters.is_empty()
+        !state.completed && state.is_attended()
+    }
+
+    /// The same, or the thread has just got what it waited for: it may well be back at once with its next call.
+    pub(super) fn may_read(&self) -> bool {
+        self.lock().is_attended()
     }
 
     /// True if the thread that waits may run requests meanwhile.
@@ -257,6 +262,11 @@ impl<S> Call<S> {
 impl<S> State<S> {
     fn takes_requests(&self) -> bool {
         !self.completed && !self.is_punctual
+    }
+
+    /// A thread waits that has nothing else to do.
+    fn is_attended(&self) -> bool {
+        !self.is_running && self.inbox.is_empty() && !self.waiters.is_empty()
     }
 }
 

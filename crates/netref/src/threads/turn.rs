@@ -73,9 +73,10 @@ impl<S> Turn<S> {
         !state.taken && wake_one(&state)
     }
 
-    /// True if somebody waits to read. Who follows and is busy with something else does not.
+    /// True if somebody waits to read, or did until its reply came: were that read in the background once, each of its further
+    /// calls would find the turn taken too. Who follows and is busy with something else does not.
     pub(super) fn has_followers(&self) -> bool {
-        self.lock().followers.iter().any(|call| call.can_read())
+        self.lock().followers.iter().any(|call| call.may_read())
     }
 
     /// A parked thread that serves and has nothing to do, to run a request that belongs to no call.
