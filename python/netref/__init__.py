@@ -40,6 +40,7 @@ from netref.core import (
     Service,
     SlaveService,
     SocketStream,
+    StaleReference,
     TunneledSocketStream,
     VoidService,
 )
@@ -58,6 +59,7 @@ from netref.utils.factory import (
     ssl_connect,
 )
 from netref.utils.helpers import BgServingThread, async_, buffiter, classpartial, restricted, timed
+from netref.utils.reconnecting import Reconnecting
 from netref.utils.server import ForkingServer, OneShotServer, ThreadedServer, ThreadPoolServer
 from netref.version import __version__, netref_version
 
@@ -75,9 +77,11 @@ __all__ = [
     "MasterService",
     "OneShotServer",
     "PipeStream",
+    "Reconnecting",
     "Service",
     "SlaveService",
     "SocketStream",
+    "StaleReference",
     "ThreadPoolServer",
     "ThreadedServer",
     "TunneledSocketStream",

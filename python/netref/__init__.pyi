@@ -14,6 +14,7 @@ from netref.core import PipeStream as PipeStream
 from netref.core import Service as Service
 from netref.core import SlaveService as SlaveService
 from netref.core import SocketStream as SocketStream
+from netref.core import StaleReference as StaleReference
 from netref.core import TunneledSocketStream as TunneledSocketStream
 from netref.core import VoidService as VoidService
 from netref.core.timeouts import timeout as timeout
@@ -43,6 +44,7 @@ from netref.utils.helpers import buffiter as buffiter
 from netref.utils.helpers import classpartial as classpartial
 from netref.utils.helpers import restricted as restricted
 from netref.utils.helpers import timed as timed
+from netref.utils.reconnecting import Reconnecting as Reconnecting
 from netref.utils.server import ForkingServer as ForkingServer
 from netref.utils.server import OneShotServer as OneShotServer
 from netref.utils.server import ThreadedServer as ThreadedServer
@@ -62,9 +64,11 @@ __all__ = [
     "MasterService",
     "OneShotServer",
     "PipeStream",
+    "Reconnecting",
     "Service",
     "SlaveService",
     "SocketStream",
+    "StaleReference",
     "ThreadPoolServer",
     "ThreadedServer",
     "TunneledSocketStream",

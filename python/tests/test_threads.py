@@ -1,5 +1,6 @@
 """Threads that share a connection."""
 
+import contextlib
 import os
 import threading
 import time
@@ -247,6 +248,44 @@ def test_thread_that_is_busy_is_not_offered_the_reading(serve, connect):
         assert root.echo(number) == number
         gate.set()
         assert slow.value is True
+
+
+def test_request_that_is_part_of_a_call_that_is_over(serve, connect):
+    """It is run by the thread that serves and reads. That used to put it aside for a thread that serves and waits, which it took
+    itself for, and to look there only after the next message."""
+    gate, over, done, given_up = (threading.Event() for _ in range(4))
+
+    class Impatient(netref.Service):
+        def exposed_wait(self):
+            return gate.wait(30)
+
+        def exposed_echo(self, value):
+            return value
+
+        def exposed_give_up_on(self, function):
+            result = netref.async_(function)()
+            result.set_expiry(0.05)
+            with contextlib.suppress(TimeoutError):
+                result.wait()
+
+    root = connect(serve(Impatient)).root
+    echo = root.echo
+    slow = netref.async_(root.wait)()
+    assert echo(1) == 1  # read by another thread, which the one that serves has to wait for afterwards
+    gate.set()
+    assert slow.value is True
+    assert echo(2) == 2  # and here it reads again
+
+    def callback():
+        assert over.wait(30)
+        assert echo(3) == 3
+        done.set()
+
+    # No thread waits for it, which would be the one to run the callback.
+    netref.async_(root.give_up_on)(callback).add_callback(lambda result: given_up.set())
+    assert given_up.wait(10)
+    over.set()
+    assert done.wait(10)
 
 
 def test_thread_that_is_busy_with_a_callback_holds_nobody_up(conn):

@@ -105,6 +105,12 @@ impl Connection {
         self.link.get().is_none_or(|link| link.closed().is_some())
     }
 
+    /// Says that another connection takes the place of this one when it ends: its references are stale then.
+    fn _expect_successor(&self) -> PyResult<()> {
+        self.link()?.expect_successor();
+        Ok(())
+    }
+
     /// Sends a request and waits for its result. One round trip.
     ///
     /// :param handler: number of the request, one of `consts.HANDLE_*`

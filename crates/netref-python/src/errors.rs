@@ -114,6 +114,9 @@ fn made(py: Python<'_>, module: &str, class: &str, text: String) -> PyErr {
 pub(crate) fn from_start(error: StartError<WorldError>) -> PyErr {
     match error {
         StartError::Closed(reason) => closed(&reason),
+        StartError::Stale(_) => {
+            Python::attach(|py| made(py, "netref.core.errors", "StaleReference", error.to_string()))
+        }
         StartError::Argument(error) => error.0,
         StartError::Message(error) => WorldError::from(error).0,
         _ => crate::host::take_interrupt(),

@@ -149,6 +149,11 @@ pub enum StartError<E> {
     /// The connection has ended.
     #[error(transparent)]
     Closed(Closed),
+    /// The connection has ended, and another has taken its place or will: what was reached over it is to be got anew.
+    #[error(
+        "stale reference: the connection that it belongs to is over ({0}); get it anew over the present one"
+    )]
+    Stale(Closed),
     /// An argument cannot be written.
     #[error("{0}")]
     Argument(E),

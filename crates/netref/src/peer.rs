@@ -222,7 +222,7 @@ pub(crate) type WriteReply<'w> = &'w mut dyn FnMut(&mut Boxer<'_>) -> Result<()>
 impl From<StartError<Self>> for Error {
     fn from(error: StartError<Self>) -> Self {
         match error {
-            StartError::Closed(closed) => Self::Closed(closed),
+            StartError::Closed(closed) | StartError::Stale(closed) => Self::Closed(closed),
             StartError::Argument(error) => error,
             StartError::Message(error) => error.into(),
             error => Self::Unsendable(error.to_string()),

@@ -2,7 +2,7 @@
 
 from netref.core.async_ import AsyncResult, AsyncResultTimeout
 from netref.core.channel import Channel
-from netref.core.errors import ConnectionLost
+from netref.core.errors import ConnectionLost, StaleReference
 from netref.core.netref import BaseNetref
 from netref.core.protocol import DEFAULT_CONFIG, Connection
 from netref.core.service import (
@@ -30,6 +30,7 @@ __all__ = [
     "Service",
     "SlaveService",
     "SocketStream",
+    "StaleReference",
     "TunneledSocketStream",
     "VoidService",
 ]

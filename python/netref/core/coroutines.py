@@ -144,15 +144,6 @@ def serve(served, is_awaited_here):
     loop.call_soon_threadsafe(_begin, loop, served)
 
 
-def cancel_all(conn, reason):
-    """Cancels the coroutines that the peer of a connection which has ended had called."""
-    for task in tuple(_tasks.get(conn, ())):
-        try:
-            task.get_loop().call_soon_threadsafe(task.cancel, reason)
-        except RuntimeError:
-            pass  # the loop is closed
-
-
 def _runs_here(loop):
     try:
         return asyncio.get_running_loop() is loop
@@ -160,8 +151,18 @@ def _runs_here(loop):
         return False
 
 
+def _cancel_all(conn, reason):
+    for task in tuple(_tasks.get(conn, ())):
+        try:
+            task.get_loop().call_soon_threadsafe(task.cancel, reason)
+        except RuntimeError:
+            pass  # the loop is closed
+
+
 def _begin(loop, served):
     conn = served.connection
+    if _cancel_all not in conn._when_ended:
+        conn._when_ended.append(_cancel_all)
     task = loop.create_task(_carry_out(served))
     tasks = _tasks.setdefault(conn, set())
     tasks.add(task)

@@ -10,3 +10,7 @@ class ConnectionLost(EOFError):
 
 class ForkedConnectionError(ConnectionLost):
     """A connection of the parent process was used in a forked child, where nothing is sent over it or read from it."""
+
+
+class StaleReference(ConnectionLost):
+    """What was used belongs to a connection of a :class:`netref.Reconnecting` that has ended, and has to be got anew."""

@@ -140,6 +140,8 @@ class Connection(Steps, _netref.Connection):
         self._end_reason = None
         # For programs that wait in greenlets: set when the connection ends.
         self._ended = None
+        # What is called with the connection and the reason when it ends.
+        self._when_ended = []
         self._extension = None
         settings = Settings(DEFAULT_CONFIG)
         settings.update(_PROFILES.get(config.get("limits"), {}))
@@ -343,9 +345,8 @@ class Connection(Steps, _netref.Connection):
         root, self._local_root, self._remote_root = self._local_root, None, None
         if self._ended is not None:
             self._ended.set()
-        coroutines = sys.modules.get("netref.core.coroutines")
-        if coroutines is not None:
-            coroutines.cancel_all(self, reason)
+        for tell in tuple(self._when_ended):
+            tell(self, reason)
         if root is not None:
             self._channel.close()
             try:
@@ -362,7 +363,9 @@ _SERVE = Connection.serve
 def _running_loop():
     """The event loop that runs in this thread, if any. Not imported to find out: a program that has one has done so."""
     events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()
+    # It may be in the middle of being imported by another thread.
+    running = getattr(events, "_get_running_loop", None)
+    return None if running is None else running()
 
 
 def _seconds(timeout):

@@ -83,6 +83,8 @@ pub struct Link<H: Host> {
     pub(super) unbegun: Arc<Unbegun>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
     closed: OnceLock<Closed>,
+    /// Another link takes the place of this one when it has ended.
+    pub(super) is_succeeded: AtomicBool,
     /// This side has sent CLOSE.
     closes: AtomicBool,
     /// The peer has sent CLOSE, and whoever read it is about to end the link.
@@ -126,6 +128,7 @@ impl<H: Host> Link<H> {
             backlog: Backlog::new(),
             servers: Mutex::default(),
             closed: OnceLock::new(),
+            is_succeeded: AtomicBool::new(false),
             closes: AtomicBool::new(false),
             peer_closes: AtomicBool::new(false),
             drains: AtomicBool::new(false),
@@ -177,6 +180,12 @@ impl<H: Host> Link<H> {
 
     pub(super) fn closed_or_unknown(&self) -> Closed {
         self.closed().unwrap_or_else(|| Closed::new(EndReason::ClosedHere, false))
+    }
+
+    /// Says that another link takes the place of this one when it ends: calls over it then fail as
+    /// [stale](crate::threads::StartError::Stale).
+    pub fn expect_successor(&self) {
+        self.is_succeeded.store(true, Ordering::Relaxed);
     }
 
     /// Lets the link be read in the background from now on, so that an idle program still answers callbacks.

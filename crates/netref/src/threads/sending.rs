@@ -13,7 +13,7 @@ use netref_core::session::{Outgoing, ReplyKind, Sealed};
 use super::serving::{Goal, SIGNAL_CHECK, earlier};
 use super::transport::Interest;
 use super::{Call, Callback, Host, Interrupted, Link, Outcome, WaitError};
-use crate::failure::{EndReason, StartError};
+use crate::failure::{Closed, EndReason, StartError};
 use crate::running;
 
 /// While more bytes than this wait to be sent, no message is added to them but by the thread that reads.
@@ -139,7 +139,7 @@ impl<H: Host> Link<H> {
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
         if let Some(closed) = self.closed().or_else(|| self.forked()) {
-            return Err(StartError::Closed(closed));
+            return Err(self.refusal(closed));
         }
         let parent = running::request_of(self.address());
         if let Some(parent) = parent {
@@ -168,7 +168,7 @@ impl<H: Host> Link<H> {
         }
         let sent = self.session().send_request(frame, call.clone());
         if sent.is_err() {
-            return Err(StartError::Closed(self.closed_or_unknown()));
+            return Err(self.refusal(self.closed_or_unknown()));
         }
         self.unsettled.store(true, Ordering::Release);
         match self.transmit(deadline) {
@@ -178,6 +178,14 @@ impl<H: Host> Link<H> {
                 self.abandon(&call);
                 Err(interrupted.into())
             }
+        }
+    }
+
+    fn refusal<E>(&self, closed: Closed) -> StartError<E> {
+        if self.is_succeeded.load(Ordering::Relaxed) {
+            StartError::Stale(closed)
+        } else {
+            StartError::Closed(closed)
         }
     }
 

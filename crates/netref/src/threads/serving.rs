@@ -192,8 +192,15 @@ impl<H: Host> Link<H> {
     /// Reads in the background until somebody else does or wants to. The calling thread has the turn.
     pub(super) fn read_in_background(self: &Arc<Self>) {
         loop {
+            let pause = self.read(&Goal::Background, None, &mut false);
+            if self.turn.give_up() {
+                self.attend();
+            }
+            if matches!(pause, Pause::Return) {
+                return;
+            }
             // Nobody interrupts a driver thread: signals are the business of the world's own threads.
-            let _ = self.read_until(&Goal::Background, None);
+            let _ = self.carry_out(&Goal::Background, pause);
             // Done with what it gave the turn up for, such as the callback of a call, it goes on.
             if self.is_closed() || self.turn.has_followers() || !self.turn.try_take() {
                 return;
@@ -217,6 +224,16 @@ impl<H: Host> Link<H> {
         if self.turn.give_up() {
             self.attend();
         }
+        self.carry_out(goal, pause)?;
+        Ok(worked)
+    }
+
+    /// Does what the turn to read was given up for.
+    fn carry_out(
+        self: &Arc<Self>,
+        goal: &Goal<'_, H::Shared>,
+        pause: Pause<H::Shared>,
+    ) -> Result<(), Interrupted> {
         match pause {
             Pause::Return => {}
             Pause::Run(request) => match goal {
@@ -228,7 +245,7 @@ impl<H: Host> Link<H> {
             Pause::End(reason) => self.end(reason),
             Pause::CheckSignals => self.host.check_signals()?,
         }
-        Ok(worked)
+        Ok(())
     }
 
     fn read(
@@ -379,7 +396,12 @@ impl<H: Host> Link<H> {
     ) -> Option<Pause<H::Shared>> {
         let request = match self.owner(goal, &request) {
             Owner::ThisThread => return Some(Pause::Run(request)),
-            Owner::Waiter(call) => call.hand_over(request)?,
+            Owner::Waiter(call) => match call.hand_over(request) {
+                Some(request) => request,
+                // A thread that serves reads on when it is done with it, so that the next requests need no handing over.
+                None if call.is_serving() && matches!(goal, Goal::Background) => return Some(Pause::Return),
+                None => return None,
+            },
             Owner::Pool => request,
         };
         self.run_on_pool(request);
@@ -418,6 +440,8 @@ impl<H: Host> Link<H> {
             }
             (_, Some(call)) => Owner::Waiter(call),
             (Goal::One(_), None) => Owner::ThisThread,
+            // It says what it is part of, but that is over.
+            (Goal::Call(mine), None) if mine.is_serving() => Owner::ThisThread,
             // A stock peer does not say whose callback this is; the waiting thread is the likeliest.
             (Goal::Call(mine), None) if !is_told && mine.takes_requests() && has_room => {
                 if self.may_begin(request.seq()) { Owner::ThisThread } else { Owner::Pool }
