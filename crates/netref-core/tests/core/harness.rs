@@ -5,6 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
 
 use netref_core::frame::Deframer;
 use netref_core::message::{Inbound, Kind, Seq};
@@ -110,11 +113,25 @@ enum Task {
     SendReply(Outgoing, Vec<Value>),
 }
 
+/// Whether a peer that has stopped reading may go on.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// One end of the connection and its program.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) side: Side,
     deframer: Deframer,
+    /// Bytes that the deframer has not got yet.
+    arrived: Vec<u8>,
+    is_paused: bool,
+    woken: Arc<Woken>,
     tasks: Vec<Task>,
     /// What the program keeps of what it received or made.
     pub(crate) held: Vec<Value>,
@@ -128,6 +145,9 @@ impl Peer {
         Self {
             side: Side::new(options),
             deframer: Deframer::new(),
+            arrived: Vec::new(),
+            is_paused: false,
+            woken: Arc::default(),
             tasks: Vec::new(),
             held: Vec::new(),
             calls: BTreeMap::new(),
@@ -137,27 +157,47 @@ impl Peer {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && !self.side.session.borrow().has_output()
+        self.tasks.is_empty() && !self.is_paused && !self.side.session.borrow().has_output()
     }
 
     /// Takes bytes from the link.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let space = self.deframer.space();
-            let count = space.len().min(bytes.len());
-            space[..count].copy_from_slice(&bytes[..count]);
-            self.deframer.filled(count);
-            bytes = &bytes[count..];
-            loop {
-                let mut session = self.side.session.borrow_mut();
-                let limits = session.limits().clone();
-                let taken = self.deframer.next_payload(&limits, |beginning| session.expects(beginning));
-                let Some(payload) = taken.unwrap() else { break };
-                let event = session.accept(payload).unwrap_or_else(|error| panic!("ProtocolError: {error}"));
-                self.garbage.append(&mut session.take_garbage());
-                drop(session);
-                self.note(event);
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.arrived.extend(bytes);
+        self.read();
+    }
+
+    /// Works on what has arrived, unless there are too many requests already. Then it goes on once it is woken, and not before:
+    /// a wake that is lost leaves it waiting for ever.
+    pub(crate) fn read(&mut self) {
+        if self.is_paused && !self.woken.0.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        self.is_paused = false;
+        loop {
+            let waker = Waker::from(self.woken.clone());
+            if self.side.session.borrow().poll_room(&waker).is_pending() {
+                self.is_paused = true;
+                return;
             }
+            let mut session = self.side.session.borrow_mut();
+            let limits = session.limits().clone();
+            let taken = self.deframer.next_payload(&limits, |beginning| session.expects(beginning));
+            let Some(payload) = taken.unwrap() else {
+                drop(session);
+                if self.arrived.is_empty() {
+                    return;
+                }
+                let space = self.deframer.space();
+                let count = space.len().min(self.arrived.len());
+                space[..count].copy_from_slice(&self.arrived[..count]);
+                self.arrived.drain(..count);
+                self.deframer.filled(count);
+                continue;
+            };
+            let event = session.accept(payload).unwrap_or_else(|error| panic!("ProtocolError: {error}"));
+            self.garbage.append(&mut session.take_garbage());
+            drop(session);
+            self.note(event);
         }
     }
 
@@ -185,6 +225,7 @@ impl Peer {
         if random.once_in(4) {
             self.garbage.clear();
         }
+        self.read();
         match random.take(&mut self.tasks) {
             Some(Task::Execute(message)) => script::execute(self, message, random),
             Some(Task::Finish(token, message)) => self.finish(token, message, random),

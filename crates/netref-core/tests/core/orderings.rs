@@ -11,28 +11,45 @@ use netref_core::{Dialect, Limits};
 use crate::harness::{Line, Outcome, Peer, Random};
 use crate::script;
 
-const SCHEDULES: u64 = 20_000;
+const SCHEDULES: u64 = 100_000;
 const STEPS: usize = 200;
+/// Rounds in which everything under way comes to its end, many times over.
+const ENOUGH: usize = 100_000;
 
 #[test]
 fn every_schedule_ends_clean() {
     let replay = std::env::var("NETREF_SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = replay.map_or(0..SCHEDULES, |seed| seed..seed + 1);
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let shares = (0..threads).map(|first| seeds.clone().skip(first as usize).step_by(threads as usize));
     let mut tally = BTreeMap::new();
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| Pair::new(seed).run())) {
-            Ok(outcomes) => {
-                for outcome in outcomes {
-                    *tally.entry(outcome).or_insert(0) += 1;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = shares.map(|share| scope.spawn(move || run_all(share))).collect();
+        for outcomes in running {
+            match outcomes.join() {
+                Ok(share) => {
+                    share.into_iter().for_each(|(way, calls)| *tally.entry(way).or_insert(0) += calls);
                 }
+                Err(panic) => std::panic::resume_unwind(panic),
             }
-            Err(_) => panic!("schedule {seed} failed, see above; NETREF_SEED={seed} runs it alone"),
         }
-    }
+    });
     // Every way for a call to end is met often, lest the schedules have become dull.
     let often =
         |ways: &BTreeMap<Outcome, u64>| ways.len() == 5 && ways.values().all(|&calls| calls > SCHEDULES / 10);
     assert!(replay.is_some() || often(&tally), "{tally:?}");
+}
+
+/// Runs schedules, and counts how the calls in them ended.
+fn run_all(seeds: impl Iterator<Item = u64>) -> BTreeMap<Outcome, u64> {
+    let mut tally = BTreeMap::new();
+    for seed in seeds {
+        match catch_unwind(AssertUnwindSafe(|| Pair::new(seed).run())) {
+            Ok(outcomes) => outcomes.into_iter().for_each(|way| *tally.entry(way).or_insert(0) += 1),
+            Err(_) => panic!("schedule {seed} failed, see above; NETREF_SEED={seed} runs it alone"),
+        }
+    }
+    tally
 }
 
 /// Two connected peers.
@@ -118,7 +135,7 @@ impl Pair {
 
     /// Lets everything under way come to its end.
     fn settle(&mut self) {
-        loop {
+        for _ in 0..ENOUGH {
             for which in [0, 1] {
                 let peer = &mut self.peers[which];
                 peer.drop_garbage();
@@ -135,6 +152,7 @@ impl Pair {
                 return;
             }
         }
+        panic!("something is under way for ever: {:?}", self.peers);
     }
 }
 
