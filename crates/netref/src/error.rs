@@ -13,8 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong, by who is at fault.
 ///
 /// Returned from a method that a peer called, an error reaches the peer as an exception: [`Error::Raised`] as the
-/// exception that it is, [`Error::Conversion`] as `TypeError`, [`Error::TimedOut`] as `TimeoutError`, [`Error::Closed`] as
-/// `EOFError`, [`Error::Io`] as `OSError`, all else as `RuntimeError`.
+/// exception that it is, [`Error::Conversion`] as `TypeError`, [`Error::TimedOut`] as `TimeoutError`, [`Error::Closed`] and
+/// [`Error::Stale`] as `EOFError`, [`Error::Io`] as `OSError`, all else as `RuntimeError`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,6 +24,12 @@ pub enum Error {
     /// The connection ended; the message says who ended it and why.
     #[error(transparent)]
     Closed(#[from] Closed),
+    /// The remote object was reached over a connection of a [`Reconnecting`](crate::Reconnecting) handle that has ended: get
+    /// it anew over the present one.
+    #[error(
+        "stale reference: the connection that it belongs to is over ({0}); get it anew over the present one"
+    )]
+    Stale(Closed),
     /// No reply came in time. The connection is still good.
     #[error("{what} got no reply from {peer} within {limit:?} ({setting})")]
     TimedOut {

@@ -55,7 +55,8 @@
 //! # The tour
 //!
 //! **Connecting.** [`connect`] takes a URL, `tcp://host:port` or `unix:///path`, and returns a [`Connection`]; [`Options`] has
-//! the timeout, the limits, the older wire dialect and the rest. [`Connection::root`] is the peer's service.
+//! the timeout, the limits, the older wire dialect and the rest. [`Connection::root`] is the peer's service; that of a
+//! [`Reconnecting`] handle outlives connections.
 //!
 //! **Using remote objects.** A [`Remote`] is one object of the other side. Each operation on it is one round trip, blocks
 //! until the result is here, and returns a [`Value`]; [`Value::extract`] makes a Rust type of it ([`FromValue`] has the table
@@ -187,6 +188,7 @@ mod peer;
 mod place;
 mod process;
 mod raising;
+mod reconnecting;
 mod remote;
 mod repr;
 mod running;
@@ -212,6 +214,7 @@ pub use list::List;
 #[cfg(feature = "macros")]
 pub use netref_macros::{object, service};
 pub use object::{Class, Method, MethodFuture, Object, ObjectRef};
+pub use reconnecting::{Reconnecting, ReconnectingState};
 pub use remote::{Comparison, ExtractAll, Remote};
 pub use server::{Server, serve};
 pub use service::Service;

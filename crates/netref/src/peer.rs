@@ -98,6 +98,16 @@ impl Peer {
         }
     }
 
+    /// Says that another connection takes the place of this one when it ends.
+    pub(crate) fn expect_successor(&self) {
+        match self {
+            Self::Threads(peer) => peer.expect_successor(),
+            // Its references say that their connection has ended, which they do anyway.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
+
     /// Blocks until the connection has ended; serves the peer meanwhile, if that takes a thread.
     pub(crate) fn serve_all(&self) {
         match self {
@@ -222,7 +232,8 @@ pub(crate) type WriteReply<'w> = &'w mut dyn FnMut(&mut Boxer<'_>) -> Result<()>
 impl From<StartError<Self>> for Error {
     fn from(error: StartError<Self>) -> Self {
         match error {
-            StartError::Closed(closed) | StartError::Stale(closed) => Self::Closed(closed),
+            StartError::Closed(closed) => Self::Closed(closed),
+            StartError::Stale(closed) => Self::Stale(closed),
             StartError::Argument(error) => error,
             StartError::Message(error) => error.into(),
             error => Self::Unsendable(error.to_string()),

@@ -29,7 +29,7 @@ pub(crate) fn to_exception(error: Error, place: &Place) -> ExceptionData<Value> 
         Error::Raised(exception) => exception.data,
         Error::Conversion { .. } => message("TypeError", &error),
         Error::TimedOut { .. } => message("TimeoutError", &error),
-        Error::Closed(_) => message("EOFError", &error),
+        Error::Closed(_) | Error::Stale(_) => message("EOFError", &error),
         Error::Io(error) => os_error(&error),
         error => message("RuntimeError", &error),
     };

@@ -92,6 +92,10 @@ impl ThreadsPeer {
         self.0.link.close(PATIENCE);
     }
 
+    pub(super) fn expect_successor(&self) {
+        self.0.link.expect_successor();
+    }
+
     pub(super) fn closed(&self) -> Option<Closed> {
         self.0.link.closed()
     }

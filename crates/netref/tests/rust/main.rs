@@ -18,5 +18,6 @@ mod files;
 mod lab;
 mod macros;
 mod operations;
+mod reconnecting;
 mod references;
 mod stock;
