@@ -57,7 +57,6 @@ f'{p!r}'
 dir(p)
 sorted(set(dir(type(p))) & MAGIC)
 hash(p) == hash(p)
-hash(p)
 id(p) == id(p)
 bool(p)
 not p
