@@ -50,6 +50,13 @@ SAME_FOR_ANY_PYTHON = (
     "test_abuse test_brine test_documentation test_examples test_soak test_stubs test_threads test_zerodeploy".split()
 )
 
+#: Programs that import rpyc, and those whose requirements would bring in other versions of it, or what they can do without.
+PROGRAMS = [
+    *("rpyc==6.0.2", "pytest==9.2.0", "numpy==2.3.5", "scipy==1.17.1", "pandas==3.1.1", "rpyc-ws==0.3.3", "uvicorn==0.54.0"),
+    *("pykeepass==4.1.1.post1", "python-daemon==3.1.2", "greenlet==3.5.6"),
+]
+PROGRAMS_ALONE = ["mt5linux==0.1.9", "pykeepass-cache==2.0.3", "pystuck==0.8.5", "pylablib==1.4.5"]
+
 LISTING = "The number of lines in the file was"
 
 
@@ -233,6 +240,18 @@ def test_pythons():
             run([ours, "-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests", *ignored], env=variables)
 
 
+def test_programs():
+    """Programs from PyPI, in an environment of their own. Not part of a full run: whoever cannot install them skips it."""
+    try:
+        python = environment("programs", PROGRAMS, sys.executable)
+        run([python, "-m", "pip", "install", "--quiet", "--no-deps", *PROGRAMS_ALONE])
+    except SystemExit as failure:
+        say(f"skipped: the programs cannot be installed ({failure})")
+        return
+    run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", build_wheel()])
+    run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "python/programs"])
+
+
 def test_interop():
     build_python()
     cargo("build", "--release", "-p", "interop-peer")
@@ -262,16 +281,20 @@ CHECKS = [
     ("rust", test_rust),
     ("python", test_python),
     ("pythons", test_pythons),
+    ("programs", test_programs),
     ("interop", test_interop),
     ("bench", test_bench),
     ("fuzz", test_fuzz),
     ("demo", test_demo),
 ]
 
+#: Groups that run only if they are asked for.
+OPTIONAL = {"programs"}
+
 
 def run_tests(options, _):
     for name, check in CHECKS:
-        if options.only in (None, name):
+        if options.only == name or (options.only is None and name not in OPTIONAL):
             say(name)
             check()
     say("all passed")
