@@ -39,6 +39,7 @@ mod pipes;
 mod pool;
 mod sending;
 mod serving;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -1,13 +1,12 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::PoisonError;
 
 use netref_core::message::{Inbound, Seq};
 use smallvec::SmallVec;
 
 use super::Interrupted;
+use super::sync::{AtomicBool, Mutex, MutexGuard, Thread, current};
 use crate::failure::CallError;
 use crate::running::{nesting, thread_number};
 
@@ -181,14 +180,14 @@ impl<S> Call<S> {
     /// `punctual`.
     pub(super) fn enter(&self, punctual: bool) {
         let mut state = self.lock();
-        state.waiters.push(Waiter { thread: thread::current(), number: thread_number() });
+        state.waiters.push(Waiter { thread: current(), number: thread_number() });
         state.depth = nesting();
         state.is_punctual |= punctual;
     }
 
     /// The calling thread waits no more. If no other thread does either, returns the requests that nobody is left to run.
     pub(super) fn leave(&self) -> Option<VecDeque<Inbound<S>>> {
-        let me = thread::current().id();
+        let me = current().id();
         let mut state = self.lock();
         if let Some(index) = state.waiters.iter().position(|waiter| waiter.thread.id() == me) {
             state.waiters.swap_remove(index);
@@ -244,7 +243,7 @@ impl<S> Call<S> {
 
     /// True if the calling thread waits.
     pub(super) fn is_awaited_here(&self) -> bool {
-        let me = thread::current().id();
+        let me = current().id();
         self.lock().waiters.iter().any(|waiter| waiter.thread.id() == me)
     }
 

@@ -1,7 +1,8 @@
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::Call;
+use super::sync::{Mutex, MutexGuard};
 
 /// Who reads. At most one thread has the turn; those that wait without it are followers.
 #[derive(Debug)]

@@ -1,0 +1,5 @@
+//! What calls and turns are made of. `tests/model` checks them in all orders, with something else in this place.
+
+pub(super) use std::sync::atomic::AtomicBool;
+pub(super) use std::sync::{Mutex, MutexGuard};
+pub(super) use std::thread::{Thread, current};
