@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import compare
 from harness import goals, pictures
 from harness.implementations import IMPLEMENTATIONS, pairing
 from harness.memory import MemoryLane
@@ -114,6 +115,16 @@ class GoalTest(unittest.TestCase):
     def test_a_line_shows_what_is_required_beside_what_was_measured(self):
         line = goals.line(self.verdict(times_floor=1.234, wall_vs_stock=17.26))
         self.assertRegex(line, "1.23 . floor, 17.3 . stock .* 1.1 . floor, . 15 . stock . FAIL")
+
+
+class CompareTest(unittest.TestCase):
+    def test_a_system_stands_beside_the_floor_of_its_language(self):
+        pairs = [pairing(key) for key in ("pyro5", "managers", "raw-python")]
+        ratios = {"times_floor": Ratio(4.6, 0, 0), "cpu_times_floor": Ratio(4.4, 0, 0)}
+        figures = {key: {} for key in compare.COMPARED} | {"echo": {"pyro5": summary(**ratios), "raw-python": summary()}}
+        _, _, pyro5, floor = compare.table(pairs, figures, {"managers": "not there"})
+        self.assertRegex(pyro5, r"^. Pyro5 . 4.60 \(4.40\) . - .")
+        self.assertRegex(floor, r"^. floor: Python sockets . 1.00 us . - .")
 
 
 class PictureTest(unittest.TestCase):

@@ -215,12 +215,13 @@ impl<S> Call<S> {
     /// True if a thread waits that has nothing to do but to read.
     pub(super) fn can_read(&self) -> bool {
         let state = self.lock();
-        !state.completed && state.is_attended()
+        !state.completed && !state.is_running && state.inbox.is_empty() && !state.waiters.is_empty()
     }
 
-    /// The same, or the thread has just got what it waited for: it may well be back at once with its next call.
+    /// The same, or the thread has just been given its reply or a request: it may well be back at once to read.
     pub(super) fn may_read(&self) -> bool {
-        self.lock().is_attended()
+        let state = self.lock();
+        !state.is_running && !state.waiters.is_empty()
     }
 
     /// True if the thread that waits may run requests meanwhile.
@@ -261,11 +262,6 @@ impl<S> Call<S> {
 impl<S> State<S> {
     fn takes_requests(&self) -> bool {
         !self.completed && !self.is_punctual
-    }
-
-    /// A thread waits that has nothing else to do.
-    fn is_attended(&self) -> bool {
-        !self.is_running && self.inbox.is_empty() && !self.waiters.is_empty()
     }
 }
 

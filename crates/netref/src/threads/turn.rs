@@ -74,8 +74,8 @@ impl<S> Turn<S> {
         !state.taken && wake_one(&state)
     }
 
-    /// True if somebody waits to read, or did until its reply came: were that read in the background once, each of its further
-    /// calls would find the turn taken too. Who follows and is busy with something else does not.
+    /// True if somebody waits to read, or did until its reply or a callback came: were all that read in the background, each of
+    /// its further calls and callbacks would be handed over, too. Who follows and is busy with something else does not.
     pub(super) fn has_followers(&self) -> bool {
         self.lock().followers.iter().any(|call| call.may_read())
     }
