@@ -45,6 +45,7 @@ from netref.core import (
     VoidService,
 )
 from netref.core.timeouts import timeout
+from netref.core.values import by_value, copy
 from netref.lib import setup_logger, spawn
 from netref.utils import classic, exposed, factory, helpers, server, service
 from netref.utils.factory import (
@@ -89,6 +90,7 @@ __all__ = [
     "__version__",
     "async_",
     "buffiter",
+    "by_value",
     "classic",
     "classpartial",
     "cli",
@@ -100,6 +102,7 @@ __all__ = [
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "copy",
     "discover",
     "exposed",
     "factory",

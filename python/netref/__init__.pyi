@@ -18,6 +18,8 @@ from netref.core import StaleReference as StaleReference
 from netref.core import TunneledSocketStream as TunneledSocketStream
 from netref.core import VoidService as VoidService
 from netref.core.timeouts import timeout as timeout
+from netref.core.values import by_value as by_value
+from netref.core.values import copy as copy
 from netref.lib import setup_logger as setup_logger
 from netref.lib import spawn as spawn
 from netref.utils import classic as classic
@@ -76,6 +78,7 @@ __all__ = [
     "__version__",
     "async_",
     "buffiter",
+    "by_value",
     "classic",
     "classpartial",
     "cli",
@@ -87,6 +90,7 @@ __all__ = [
     "connect_stream",
     "connect_subproc",
     "connect_thread",
+    "copy",
     "discover",
     "exposed",
     "factory",

@@ -2,6 +2,8 @@
 
 import builtins
 import collections
+import datetime
+import decimal
 import enum
 import threading
 
@@ -101,6 +103,8 @@ MAKERS = {
     "function": lambda: lambda *args: args,
     "iterator": lambda: iter(range(25)),
     "range": lambda: range(100),
+    "nested": lambda: [{"name": "é", "numbers": [1, 2.5, None], "more": {(1, 2): {"deep": bytearray(b"x")}}}, {3, 4}, ()],
+    "named": lambda: [datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.timezone.utc), decimal.Decimal("1.50")],
     "Plain": lambda: Plain,
     "TypeError": lambda: TypeError,
     "object": object,

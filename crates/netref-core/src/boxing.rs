@@ -13,6 +13,8 @@ const TUPLE: i64 = 2;
 const YOURS: i64 = 3;
 /// An object that belongs to the sender.
 const MINE: i64 = 4;
+/// A [copy](crate::copy) of an object.
+const COPY: i64 = 5;
 
 /// Writes boxes and remembers which references it lent, so that they can be taken back if the message is not sent.
 #[derive(Debug)]
@@ -23,7 +25,8 @@ pub struct Boxer<'b> {
 }
 
 impl Boxer<'_> {
-    /// Writes `object` by value if it is plain data, item by item if it is a tuple of more, else by reference.
+    /// Writes `object` by value if it is plain data, item by item if it is a tuple of more, as a copy if the world says so,
+    /// else by reference.
     ///
     /// # Errors
     /// What the world or the wire refuses. References lent so far stay noted in the draft, which takes them back.
@@ -43,6 +46,9 @@ impl Boxer<'_> {
                 self.object(world, item)?;
             }
             self.out.end();
+        } else if world.is_copied(object) {
+            self.label(COPY)?;
+            world.write_copy(object, &mut self.out)?;
         } else {
             match world.refer(object)? {
                 Reference::Lent(pack) => {
@@ -187,7 +193,7 @@ pub fn scan<O>(
 ) -> Result<(), ScanError> {
     reader.enter()?;
     match read_label(reader)? {
-        BY_VALUE => brine::skip(reader)?,
+        BY_VALUE | COPY => brine::skip(reader)?,
         TUPLE => {
             let items = reader.tuple("the items of a boxed tuple")?;
             reader.enter()?;
@@ -239,6 +245,7 @@ pub fn read<W: World>(
     reader.enter()?;
     let object = match read_label(reader)? {
         BY_VALUE => brine::read(world, reader)?,
+        COPY => world.read_copy(reader)?,
         TUPLE => {
             let len = reader.tuple("the items of a boxed tuple")?;
             reader.enter()?;

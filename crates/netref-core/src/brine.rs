@@ -8,6 +8,5 @@ mod reader;
 mod tags;
 mod writer;
 
-pub(crate) use reader::Token;
-pub use reader::{DecodeError, Reader, read, skip};
+pub use reader::{DecodeError, Reader, Token, read, scalar, skip};
 pub use writer::{EncodeError, Writer};

@@ -11,6 +11,10 @@ pub const HELLO: i64 = 0x6e72;
 /// Version of the HELLO arguments.
 const FORMAT: i64 = 1;
 
+/// Handler number of COPY, `(object,)`: a copy of an object of the receiver's, for peers that both have
+/// [`Features::copies`].
+pub const COPY: i64 = 0x6e74;
+
 /// What a peer announces about itself: `(1, software, features)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -29,17 +33,21 @@ pub struct Features {
     pub quiet_del: bool,
     /// Requests AHEAD are answered.
     pub ahead: bool,
+    /// Boxes may hold [copies](crate::copy), and COPY asks for one.
+    pub copies: bool,
 }
 
 impl Features {
     /// Everything that this version understands.
-    pub const ALL: Self = Self { chain: true, quiet_del: true, ahead: true };
+    pub const ALL: Self = Self { chain: true, quiet_del: true, ahead: true, copies: true };
     /// Nothing beyond stock RPyC.
-    pub const NONE: Self = Self { chain: false, quiet_del: false, ahead: false };
+    pub const NONE: Self = Self { chain: false, quiet_del: false, ahead: false, copies: false };
     /// Wire name of [`chain`](Self::chain).
     pub const CHAIN: &'static str = "chain";
     /// Wire name of [`quiet_del`](Self::quiet_del).
     pub const QUIET_DEL: &'static str = "quiet_del";
+    /// Wire name of [`copies`](Self::copies).
+    pub const COPIES: &'static str = "copies";
 
     /// Wire name of [`ahead`](Self::ahead).
     pub const AHEAD: &'static str = "ahead";
@@ -51,13 +59,19 @@ impl Features {
             chain: self.chain && other.chain,
             quiet_del: self.quiet_del && other.quiet_del,
             ahead: self.ahead && other.ahead,
+            copies: self.copies && other.copies,
         }
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> + Clone {
-        [(self.chain, Self::CHAIN), (self.quiet_del, Self::QUIET_DEL), (self.ahead, Self::AHEAD)]
-            .into_iter()
-            .filter_map(|(has, name)| has.then_some(name))
+        [
+            (self.chain, Self::CHAIN),
+            (self.quiet_del, Self::QUIET_DEL),
+            (self.ahead, Self::AHEAD),
+            (self.copies, Self::COPIES),
+        ]
+        .into_iter()
+        .filter_map(|(has, name)| has.then_some(name))
     }
 }
 
@@ -94,6 +108,7 @@ impl Hello {
                 Features::CHAIN => features.chain = true,
                 Features::QUIET_DEL => features.quiet_del = true,
                 Features::AHEAD => features.ahead = true,
+                Features::COPIES => features.copies = true,
                 _ => {}
             }
         }

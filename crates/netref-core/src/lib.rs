@@ -10,6 +10,7 @@
 //! | [`frame`] | length-prefixed, optionally compressed frames; a [`Deframer`](frame::Deframer) for any chunking |
 //! | [`brine`] | plain immutable data as bytes, byte for byte what stock RPyC writes |
 //! | [`boxing`] | objects by value or by reference, in one walk between an object [`World`] and bytes |
+//! | [`copy`] | the form of copies by value, between netref peers |
 //! | [`refs`] | what this side lends ([`Exports`](refs::Exports)) and gives back ([`Releases`](refs::Releases)) |
 //! | [`message`] | requests, replies and exceptions in both dialects of the protocol |
 //! | [`request`] | the twenty requests as one typed enum |
@@ -28,6 +29,7 @@
 
 pub mod boxing;
 pub mod brine;
+pub mod copy;
 pub mod exception;
 pub mod extension;
 pub mod frame;

@@ -114,6 +114,8 @@ limits! {
     total_buffered: Bytes [1024 * MIB, 512 * MIB, 128 * MIB],
     /// Deepest nesting of tuples, frozensets and slices; at most 512 whatever is set.
     max_depth: Count [512, 128, 64],
+    /// Longest copy of an object of this side that a peer is sent by value.
+    max_copy: Bytes [1024 * MIB, 256 * MIB, 16 * MIB],
     /// Longest decimal text of one integer, both directions.
     max_int_digits: Count [4300, 4300, 1000],
     /// Items of one frozenset that may have the same hash, in Python.

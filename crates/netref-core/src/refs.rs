@@ -253,6 +253,11 @@ impl<O> Exports<O> {
         Ok(self.insert(identity, pack, object))
     }
 
+    /// The names of what is lent, one for each object.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.values().map(|entry| &*entry.pack.name)
+    }
+
     /// The object that the peer names by `pack`, if it is lent.
     #[must_use]
     pub fn get(&self, pack: PackRef<'_>) -> Option<&O> {

@@ -129,6 +129,12 @@ pub struct Counters {
     pub requests_received: u64,
     /// Replies and exceptions received for our requests.
     pub replies_received: u64,
+    /// Messages sent, of every kind: those of references given back too.
+    pub messages_sent: u64,
+    /// Messages received, of every kind.
+    pub messages_received: u64,
+    /// Bytes sent, or queued to be sent.
+    pub bytes_sent: u64,
     /// References of the peer's given back.
     pub references_released: u64,
     /// Malformed messages received.
@@ -362,6 +368,7 @@ impl<O: Clone, T> Session<O, T> {
             return Ok(Event::Handled);
         }
         self.heard = true;
+        self.counters.messages_received += 1;
         let head = read_head(dialect, &payload, &self.limits)?.0;
         match head.kind {
             Kind::Request => {
@@ -457,6 +464,14 @@ impl<O: Clone, T> Session<O, T> {
     #[must_use]
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Neither offers copies from now on nor takes them; to be called before anything is sent.
+    pub fn refuse_copies(&mut self) {
+        self.features.copies = false;
+        match &mut self.offer {
+            Offer::Due(features) | Offer::Made(features) => features.copies = false,
+        }
     }
 
     /// True if messages carry [`Threads`].
@@ -607,6 +622,8 @@ impl<O: Clone, T> Session<O, T> {
     }
 
     fn queue(&mut self, frame: Vec<u8>) {
+        self.counters.messages_sent += 1;
+        self.counters.bytes_sent += frame.len() as u64;
         self.queued += frame.len();
         match self.output.back_mut() {
             Some(last) if last.len() + frame.len() <= JOIN_OUTPUT => last.extend_from_slice(&frame),

@@ -1,6 +1,6 @@
 //! What the protocol asks of the objects it carries.
 
-use crate::brine::{DecodeError, EncodeError, Writer};
+use crate::brine::{DecodeError, EncodeError, Reader, Writer};
 use crate::refs::{IdPack, PackRef};
 
 /// A world of objects: Python's, or the values of the Rust API.
@@ -28,6 +28,32 @@ pub trait World {
 
     /// The items of `object` if it is exactly a tuple.
     fn tuple_items(&self, object: &Self::Object) -> Option<Vec<Self::Object>>;
+
+    /// Whether `object` is to cross as a [copy](crate::copy), to a peer that takes copies.
+    fn is_copied(&self, object: &Self::Object) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// Writes the copy of an object that [is copied](Self::is_copied).
+    ///
+    /// # Errors
+    /// If there is something in it that cannot be copied.
+    fn write_copy(&self, object: &Self::Object, out: &mut Writer<'_>) -> Result<(), Self::Error> {
+        let _ = object;
+        out.none();
+        Ok(())
+    }
+
+    /// Builds the copy of an object of the peer's.
+    ///
+    /// # Errors
+    /// If this world takes no copies, which it is not offered to then, or if it cannot build what is in it.
+    fn read_copy(&self, reader: &mut Reader<'_>) -> Result<Self::Object, Self::Error> {
+        let _ = reader;
+        Err(DecodeError::Expected { expected: "an object other than a copy, which this side does not take" }
+            .into())
+    }
 
     /// Names `object` to the peer. Lending one of our own objects counts one reference in the
     /// [`Exports`](crate::refs::Exports), which the caller takes back if the message is not sent.

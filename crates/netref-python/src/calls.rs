@@ -46,6 +46,6 @@ pub(crate) fn call_looked_up<'py>(
 }
 
 /// Keyword arguments as they travel: a tuple of pairs.
-fn keyword_pairs<'py>(kwargs: &Bound<'py, PyDict>) -> Bound<'py, PyTuple> {
+pub(crate) fn keyword_pairs<'py>(kwargs: &Bound<'py, PyDict>) -> Bound<'py, PyTuple> {
     if kwargs.is_empty() { PyTuple::empty(kwargs.py()) } else { kwargs.items().to_tuple() }
 }

@@ -8,6 +8,7 @@ use netref::threads::{
     Call, CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, StartError, WaitError,
 };
 use netref_core::boxing::Boxer;
+use netref_core::extension::Features;
 use netref_core::frame::Compression;
 use netref_core::message::{Dialect, Kind};
 use netref_core::refs::IdPack;
@@ -24,6 +25,7 @@ use crate::host::{PyHost, take_interrupt};
 use crate::method::Method;
 use crate::result::AsyncResult;
 use crate::settings::{LiveSettings, Settings};
+use crate::stats;
 use crate::steps;
 use crate::world::{Objects, Shared};
 use crate::{green, limits};
@@ -74,7 +76,7 @@ impl Connection {
             bind_threads: binds_threads(config)?,
             background: background && serves_in_background(config)?,
             heartbeat: heartbeat(config)?,
-            ..LinkOptions::default()
+            features: Features::ALL,
         };
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
         link.host().attach_to(slf)?;
@@ -97,6 +99,10 @@ impl Connection {
     fn _leave_native_path(&self, steps: bool) {
         self.has_own_requests.store(true, Ordering::Relaxed);
         self.has_own_steps.fetch_or(steps, Ordering::Relaxed);
+        if steps && let Some(link) = self.link.get() {
+            // The steps in Python have no boxes of copies.
+            link.session().refuse_copies();
+        }
     }
 
     /// Whether the connection has ended.
@@ -241,27 +247,17 @@ impl Connection {
         }
     }
 
-    /// What the connection has done so far: a dictionary of counters.
+    /// What the connection has done so far, and what it has to do: a dictionary. No round trip.
     ///
-    /// `round_trips`: requests sent; `requests_served`: requests of the peer carried out; `objects_lent`: objects of this
-    /// side that the peer holds references to; `references_released`: references of the peer's given back; `malformed`:
-    /// malformed messages of the peer's; `refused`: requests of the peer that a limit refused; `unanswered`: requests of the
-    /// peer under way; `queued_bytes`: bytes that wait to be sent.
+    /// `calls`: calls of functions and methods sent; `round_trips`: requests sent, calls among them; `requests_served`: requests
+    /// of the peer carried out; `messages_out`, `messages_in`: messages of every kind; `bytes_out`, `bytes_in`: as they are on
+    /// the wire; `pending`: requests sent that await their replies; `unanswered`: requests of the peer under way;
+    /// `queued_bytes`: bytes that wait to be sent; `objects_lent`: objects of this side that the peer holds references to, and
+    /// `lent`: how many of each class; `held`: the same for proxies of the peer's objects; `references_released`: references of
+    /// the peer's given back; `malformed`: malformed messages of the peer's; `refused`: requests of the peer that a limit
+    /// refused.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (counters, lent, inflight, queued) = {
-            let mut session = self.link()?.session();
-            (session.counters(), session.exports().len(), session.inflight(), session.queued())
-        };
-        let stats = PyDict::new(py);
-        stats.set_item("round_trips", counters.requests_sent)?;
-        stats.set_item("requests_served", counters.requests_received)?;
-        stats.set_item("objects_lent", lent)?;
-        stats.set_item("references_released", counters.references_released)?;
-        stats.set_item("malformed", counters.malformed)?;
-        stats.set_item("refused", counters.refused)?;
-        stats.set_item("unanswered", inflight)?;
-        stats.set_item("queued_bytes", queued)?;
-        Ok(stats)
+        stats::of(py, self.link()?)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -434,6 +430,11 @@ impl Connection {
         let link = self.link()?;
         let world = Objects::of(slf, link);
         link.start(handler, None, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)
+    }
+
+    /// Sends what [joined](Link::start_joined) calls have left.
+    pub(crate) fn send_joined(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().link()?.send_joined().map_err(|Interrupted| take_interrupt())
     }
 
     /// Waits for the result of a request that was sent.

@@ -57,6 +57,10 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
     COROUTINE.import(py, "types", "CoroutineType").map(drop)
 }
 
+pub(crate) fn is_coroutine(value: &Bound<'_, PyAny>) -> bool {
+    COROUTINE.get(value.py()).is_some_and(|known| value.get_type().is(known))
+}
+
 /// Has an event loop carry out the rest of a request, if what it returned is a coroutine. Else gives the result back: an
 /// asynchronous generator as something that any peer can iterate over.
 ///

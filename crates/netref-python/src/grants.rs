@@ -9,6 +9,7 @@ use pyo3::types::{
     PySlice, PyString, PyTuple,
 };
 
+use crate::copying::ByValueFunction;
 use crate::proxy::BaseNetref;
 use crate::requests::{Policy, overrider, text};
 
@@ -114,6 +115,7 @@ impl<'py> Policy<'_, 'py> {
         let py = object.py();
         let is_function = object.is_exact_instance_of::<PyFunction>()
             || object.is_exact_instance_of::<PyCFunction>()
+            || object.is_exact_instance_of::<ByValueFunction>()
             || object.get_type().is(py.import("types")?.getattr("MethodType")?);
         if is_function { Ok(()) } else { self.check_strictly(object, intern!(py, "__call__")) }
     }

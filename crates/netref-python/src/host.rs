@@ -121,6 +121,23 @@ impl PyHost {
         (proxy.get().pack().as_ref() == pack).then_some(proxy)
     }
 
+    /// All live proxies.
+    pub(crate) fn live_proxies<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, BaseNetref>> {
+        let live = |pointer: &ProxyPointer| {
+            let pointer = pointer.0.as_ptr();
+            // SAFETY: as in `live_proxy`.
+            #[expect(unsafe_code, reason = "see above")]
+            let object = unsafe {
+                if pyo3::ffi::Py_REFCNT(pointer) == 0 {
+                    return None;
+                }
+                Bound::from_borrowed_ptr(py, pointer)
+            };
+            object.cast_into().ok()
+        };
+        self.proxies().values().filter_map(live).collect()
+    }
+
     /// The class of the proxies of objects like the one named `pack`.
     pub(crate) fn class<'py>(
         &self,

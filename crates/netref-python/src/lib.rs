@@ -6,10 +6,13 @@
 //! | [`host`] | a connection's Python side: its proxies, and what its threads need of the interpreter |
 //! | [`requests`] | what a peer asks for, carried out on Python objects |
 //! | [`connection`] | `_netref.Connection`, the base class of `netref.core.protocol.Connection` |
+//! | [`batch`] | many calls in few writes |
+//! | [`copying`] | copies by value |
 //! | [`proxy`] | `BaseNetref` |
 //! | [`ahead`] | iterating over a peer's containers with few round trips |
 //! | [`called`], [`method`] | `proxy.method(x)` in one round trip |
 //! | [`settings`] | a connection's live configuration, as requests want to know it |
+//! | [`stats`] | what a connection has done so far |
 //! | [`result`] | `AsyncResult` |
 //! | [`coroutines`] | what event loops need: requests that do not block, and coroutines that a peer calls |
 //! | [`steps`] | the steps that a message goes through, for connections whose programs have replaced some |
@@ -26,10 +29,12 @@
 //! that is where threads truly sleep.
 
 mod ahead;
+mod batch;
 mod brine;
 mod called;
 mod calls;
 mod connection;
+mod copying;
 mod coroutines;
 mod errors;
 mod exit;
@@ -42,6 +47,7 @@ mod proxy;
 mod requests;
 mod result;
 mod settings;
+mod stats;
 mod steps;
 mod stream;
 mod timeouts;
@@ -59,7 +65,12 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<proxy::BaseNetref>()?;
     module.add_class::<ahead::ContainerIterator>()?;
     module.add_class::<result::AsyncResult>()?;
+    module.add_class::<batch::Batch>()?;
+    module.add_class::<batch::Target>()?;
     module.add_class::<settings::Changes>()?;
+    module.add_class::<copying::ByValue>()?;
+    module.add_class::<copying::ByValueFunction>()?;
+    module.add_function(wrap_pyfunction!(copying::copy, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     coroutines::prepare(module.py())?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netref::threads::{Link, StartError};
+use netref_core::extension::COPY;
 use netref_core::message::{Inbound, Seq};
 use netref_core::policy::{Access, Denied, Rules};
 use netref_core::refs::IdPack;
@@ -20,6 +21,7 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
 
 use crate::ahead;
 use crate::connection::Connection;
+use crate::copying;
 use crate::coroutines;
 use crate::errors::{WorldError, from_bad_request};
 use crate::host::PyHost;
@@ -149,9 +151,12 @@ pub(crate) fn perform<'py>(
         Request::DelAttr { object, name } => policy.delete(&object, &name).map(|()| none()),
         Request::Call { object, args, kwargs } => {
             policy.check_call(&object)?;
-            call(&object, args, &kwargs)
+            copying::returned(&object, call(&object, args, &kwargs)?)
         }
-        Request::CallAttr { object, name, args, kwargs } => call(&policy.get(&object, &name)?, args, &kwargs),
+        Request::CallAttr { object, name, args, kwargs } => {
+            let method = policy.get(&object, &name)?;
+            copying::returned(&method, call(&method, args, &kwargs)?)
+        }
         Request::Repr { object } => {
             policy.check_strictly(&object, intern!(py, "__repr__"))?;
             user_code::repr(&object)
@@ -201,6 +206,7 @@ pub(crate) fn perform<'py>(
         Request::Ahead { container, iterator, numbers } => {
             ahead::look_ahead(&policy, &container, &iterator, &numbers, link.limits().max_buffiter)
         }
+        Request::Other { handler: COPY, args } => copying::requested(&args),
         Request::Other { handler, .. } => {
             Err(PyKeyError::new_err(format!("{handler} is not a request that this side knows")))
         }

@@ -65,6 +65,27 @@ impl AsyncResult {
         Ok(result)
     }
 
+    /// The same, in one write with what is sent next.
+    pub(crate) fn join<'py>(
+        connection: &Bound<'py, Connection>,
+        handler: i64,
+        args: &[&Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = connection.py();
+        if connection.get().has_own_steps() {
+            return Self::request(connection, handler, &PyTuple::new(py, args)?, None);
+        }
+        let link = connection.get().link()?;
+        let world = Objects::of(connection, link);
+        Method::look_up_waiting(py);
+        let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
+        Self::start_as(&result, describe(handler, args), |on_done| {
+            link.start_joined(handler, Some(on_done), |boxer| boxer.arguments(&world, args))
+                .map_err(from_start)
+        })?;
+        Ok(result)
+    }
+
     /// Sends a request by way of the connection's own steps.
     pub(crate) fn request<'py>(
         connection: &Bound<'py, Connection>,

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) sync_request_timeout: Option<f64>,
     /// Live: programs add to the set.
     pub(crate) safe_attrs: Option<Py<PyAny>>,
+    /// Types whose instances cross as copies.
+    pub(crate) by_value: Option<Py<PyAny>>,
     get: bool,
     set: bool,
     delete: bool,
@@ -65,6 +67,10 @@ impl Settings {
             propagate_keyboard_interrupt: flag("propagate_KeyboardInterrupt_locally")?,
             sync_request_timeout: timeout.map(|value| value.extract()).transpose()?,
             safe_attrs: config.get_item("safe_attrs")?.map(Bound::unbind),
+            by_value: config
+                .get_item("by_value")?
+                .filter(|types| types.is_truthy().unwrap_or(true))
+                .map(Bound::unbind),
             get: flag("allow_getattr")?,
             set: flag("allow_setattr")?,
             delete: flag("allow_delattr")?,

@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use netref::threads::Link;
-use netref_core::brine::Writer;
+use netref_core::brine::{Reader, Writer};
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::world::{Reference, World};
 use pyo3::exceptions::PyValueError;
@@ -18,6 +18,7 @@ use pyo3::types::{
 
 use crate::ahead::ContainerIterator;
 use crate::connection::Connection;
+use crate::copying::{self, ByValue};
 use crate::errors::WorldError;
 use crate::host::PyHost;
 use crate::proxy::BaseNetref;
@@ -74,6 +75,25 @@ impl<'c, 'py> Objects<'c, 'py> {
     /// Plain data, of no connection.
     pub(crate) fn plain(py: Python<'py>) -> Self {
         Self { py, link: None, connection: None }
+    }
+
+    pub(crate) fn most_collisions(&self) -> usize {
+        self.link.map_or(64, |link| link.limits().max_set_collisions)
+    }
+
+    fn takes_copies(&self) -> bool {
+        self.link.is_some_and(|link| link.session().features().copies)
+    }
+
+    /// Whether the configuration has all objects of its type cross as copies.
+    fn is_of_copied_type(&self, object: &Bound<'py, PyAny>) -> bool {
+        let settings = self.connection.and_then(|connection| connection.get().settings(self.py).ok());
+        settings.is_some_and(|settings| {
+            settings
+                .by_value
+                .as_ref()
+                .is_some_and(|types| types.bind(self.py).contains(object.get_type()).unwrap_or(false))
+        })
     }
 
     fn write_items(
@@ -137,7 +157,7 @@ fn name_of_class(class: &Bound<'_, PyType>) -> PyResult<String> {
 }
 
 /// Refuses items that a set would have to compare each with each. Python's hashes of numbers are no secret.
-fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyResult<()> {
+pub(crate) fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyResult<()> {
     if items.len() <= most {
         return Ok(());
     }
@@ -147,7 +167,7 @@ fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyResult<()> {
         *count += 1;
         if *count > most {
             return Err(PyValueError::new_err(format!(
-                "more than {most} items of a frozenset have the same hash (limit max_set_collisions)"
+                "more than {most} items of a set or dictionary have the same hash (limit max_set_collisions)"
             )));
         }
     }
@@ -198,6 +218,10 @@ impl<'py> World for Objects<'_, 'py> {
             out.not_implemented();
         } else if object.is_exact_instance_of::<PyEllipsis>() {
             out.ellipsis();
+        } else if self.link.is_some()
+            && let Ok(marked) = object.cast_exact::<ByValue>()
+        {
+            return self.write(marked.get().object.bind(self.py), out);
         } else {
             return Ok(false);
         }
@@ -205,12 +229,33 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn tuple_items(&self, object: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+        let object = match object.cast_exact::<ByValue>() {
+            Ok(marked) if !self.takes_copies() => marked.get().object.bind(self.py),
+            _ => object,
+        };
         Some(object.cast_exact::<PyTuple>().ok()?.iter().collect())
+    }
+
+    fn is_copied(&self, object: &Bound<'py, PyAny>) -> bool {
+        (object.is_exact_instance_of::<ByValue>() || self.is_of_copied_type(object)) && self.takes_copies()
+    }
+
+    fn write_copy(&self, object: &Bound<'py, PyAny>, out: &mut Writer<'_>) -> Result<(), WorldError> {
+        let Some(connection) = self.connection else { return Err(WorldError::not_plain(object)) };
+        copying::write(connection, object, out)
+    }
+
+    fn read_copy(&self, reader: &mut Reader<'_>) -> Result<Bound<'py, PyAny>, WorldError> {
+        copying::read(self, reader)
     }
 
     fn refer(&self, object: &Bound<'py, PyAny>) -> Result<Reference, WorldError> {
         let Some(link) = self.link else {
             return Err(WorldError::not_plain(object));
+        };
+        let object = match object.cast_exact::<ByValue>() {
+            Ok(marked) => marked.get().object.bind(self.py),
+            Err(_) => object,
         };
         if let Ok(proxy) = object.cast::<BaseNetref>()
             && let Some(pack) = proxy.get().pack_on(link)
@@ -283,7 +328,7 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn frozenset(&self, items: Vec<Bound<'py, PyAny>>) -> Result<Bound<'py, PyAny>, WorldError> {
-        let most = self.link.map_or(64, |link| link.limits().max_set_collisions);
+        let most = self.most_collisions();
         check_collisions(&items, most)?;
         Ok(PyFrozenSet::new(self.py, items)?.into_any())
     }

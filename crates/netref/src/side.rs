@@ -25,8 +25,8 @@ use crate::repr::repr;
 use crate::time_limit;
 use crate::value::Value;
 
-/// What this crate's objects understand beyond RPyC: iterators here are not looked ahead of.
-pub(crate) const FEATURES: Features = Features { ahead: false, ..Features::ALL };
+/// What this crate's objects understand beyond RPyC: iterators here are not looked ahead of, and there are no copies.
+pub(crate) const FEATURES: Features = Features { ahead: false, copies: false, ..Features::ALL };
 
 pub(crate) struct Side {
     pub(crate) root: ObjectRef,

@@ -63,6 +63,7 @@ DEFAULT_CONFIG = {
     "strict_policy": False,
     "loop": None,
     "one_trip_calls": True,
+    "by_value": frozenset(),
 }
 """The configuration that every connection starts from; a live dictionary, which programs may change.
 
@@ -70,7 +71,7 @@ DEFAULT_CONFIG = {
 is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run all of
 them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
 ``"manual"``. ``one_trip_calls`` has ``proxy.method(x)`` be one round trip, rather than one for the look-up and one for the
-call. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
+call. ``by_value`` has the types whose instances cross as copies, see :func:`netref.by_value`. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
 made, or else one in a thread of netref's own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
 note. ``heartbeat`` is after how many seconds of silence the peer is asked for a sign of life; if it gives none for as long again,
 the connection is given up. A stock peer gives none while it is busy, or serves nobody; None, which is the default, is to ask
@@ -207,6 +208,21 @@ class Connection(Steps, _netref.Connection):
             data = "abcdefghijklmnopqrstuvwxyz" * 20
         if self.async_request(consts.HANDLE_PING, data, timeout=timeout).value != data:
             raise PingError("echo mismatches sent data")
+
+    def batch(self):
+        """Many calls that do not depend on each other, sent together::
+
+            with conn.batch() as batch:
+                sums = [batch.root.add(n, 1) for n in range(1000)]
+                size = batch.call(remote_function, "x")
+                first = batch.on(remote_object).method()
+            print(size.value, [sum.value for sum in sums])
+
+        Each is an :class:`AsyncResult` at once. They are sent when the block ends, when some 64 KiB of them wait, or when one is
+        waited for; and the peer, whatever it is, carries them out in this order, each whatever became of those before it. What is
+        waited for is one round trip for all of them.
+        """
+        return _netref.Batch(self)
 
     def fileno(self):
         """The file descriptor of the stream underneath."""

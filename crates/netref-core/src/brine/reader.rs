@@ -67,9 +67,10 @@ pub struct Reader<'a> {
     max_decoded: usize,
 }
 
-/// One value or the head of a sequence, as [`Reader::next`] meets it.
+/// One value or the head of a sequence, as [`Reader::token`] meets it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Token<'a> {
+#[expect(missing_docs, reason = "each is the value of that name")]
+pub enum Token<'a> {
     None,
     NotImplemented,
     Ellipsis,
@@ -165,7 +166,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Enters a sequence whose head was read, so that nesting is bounded; [`leave`](Self::leave) when its items are read.
-    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
+    ///
+    /// # Errors
+    /// [`DecodeError::TooDeep`] past the limit on nesting.
+    pub fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth >= self.max_depth {
             return Err(DecodeError::TooDeep { max: self.max_depth });
         }
@@ -173,7 +177,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    pub(crate) fn leave(&mut self) {
+    /// Leaves the sequence [entered](Self::enter) last.
+    pub fn leave(&mut self) {
         self.depth -= 1;
     }
 
@@ -187,6 +192,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one scalar, or the head of a sequence whose items follow.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for malformed bytes.
+    pub fn token(&mut self) -> Result<Token<'a>, DecodeError> {
+        self.next()
+    }
+
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeError> {
         let tag = self.byte()?;
         self.charge(VALUE_COST)?;
@@ -303,7 +315,11 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    fn charge(&mut self, cost: usize) -> Result<(), DecodeError> {
+    /// Counts memory that decoding takes beyond that of the values themselves.
+    ///
+    /// # Errors
+    /// [`DecodeError::OverBudget`] past the limit.
+    pub fn charge(&mut self, cost: usize) -> Result<(), DecodeError> {
         self.budget =
             self.budget.checked_sub(cost).ok_or(DecodeError::OverBudget { max: self.max_decoded })?;
         Ok(())
@@ -337,7 +353,7 @@ pub fn read<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W
         Token::Tuple(len) => world.tuple(read_items(world, reader, len)?),
         Token::Frozenset(len) => world.frozenset(read_items(world, reader, len)?),
         Token::Slice => read_slice(world, reader),
-        scalar => read_scalar(world, scalar),
+        token => scalar(world, token),
     }
 }
 
@@ -349,8 +365,12 @@ fn read_slice<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object,
     world.slice(start, stop, step)
 }
 
-fn read_scalar<W: World>(world: &W, scalar: Token<'_>) -> Result<W::Object, W::Error> {
-    Ok(match scalar {
+/// Builds a value that is one token.
+///
+/// # Errors
+/// If it is the head of a sequence, or the world has no such value.
+pub fn scalar<W: World>(world: &W, token: Token<'_>) -> Result<W::Object, W::Error> {
+    Ok(match token {
         Token::None => world.none(),
         Token::NotImplemented => world.not_implemented(),
         Token::Ellipsis => world.ellipsis(),
@@ -361,7 +381,9 @@ fn read_scalar<W: World>(world: &W, scalar: Token<'_>) -> Result<W::Object, W::E
         Token::Complex(real, imag) => world.complex(real, imag),
         Token::Bytes(value) => world.bytes(value)?,
         Token::Str(value) => world.str(value)?,
-        Token::Tuple(_) | Token::Frozenset(_) | Token::Slice => unreachable!("not a scalar"),
+        Token::Tuple(_) | Token::Frozenset(_) | Token::Slice => {
+            return Err(DecodeError::Expected { expected: "a scalar" }.into());
+        }
     })
 }
 

@@ -169,7 +169,12 @@ fn peer(dialect: Option<Dialect>, calls: usize, random: &mut Random) -> Peer {
     }
     let features = match random.below(4) {
         0 => Features::NONE,
-        1 => Features { chain: random.once_in(2), quiet_del: random.once_in(2), ahead: random.once_in(2) },
+        1 => Features {
+            chain: random.once_in(2),
+            quiet_del: random.once_in(2),
+            ahead: random.once_in(2),
+            copies: random.once_in(2),
+        },
         _ => Features::ALL,
     };
     Peer::new(

@@ -93,6 +93,9 @@ pub struct Link<H: Host> {
     drains: AtomicBool,
     drained: Condvar,
     gate: Mutex<()>,
+    /// Calls sent, and bytes received.
+    pub(super) calls: AtomicU64,
+    pub(super) received: AtomicU64,
     watched: AtomicBool,
     last_epoch: AtomicU64,
     process: u32,
@@ -134,6 +137,8 @@ impl<H: Host> Link<H> {
             drains: AtomicBool::new(false),
             drained: Condvar::new(),
             gate: Mutex::default(),
+            calls: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             watched: AtomicBool::new(false),
             last_epoch: AtomicU64::new(u64::MAX),
             process: process::id(),
@@ -155,6 +160,12 @@ impl<H: Host> Link<H> {
     /// What tells the link apart among those of this process.
     pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    /// How many calls of functions and methods were sent, and how many bytes have arrived.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.calls.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
 
     /// The session, locked. Hold the guard for a single method call.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use netref_core::boxing::Boxer;
 use netref_core::message::{Handler, Seq};
+use netref_core::request::handlers;
 use netref_core::session::{Outgoing, ReplyKind, Sealed};
 
 use super::serving::{Goal, SIGNAL_CHECK, earlier};
@@ -18,6 +19,9 @@ use crate::running;
 
 /// While more bytes than this wait to be sent, no message is added to them but by the thread that reads.
 const HIGH_WATER: usize = 8 * 1024 * 1024;
+
+/// Requests that are in no hurry are held back until so many bytes of them wait.
+const JOINED: usize = 64 * 1024;
 
 /// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
 /// middle of one. It is the limit that calls have unless told otherwise.
@@ -42,6 +46,8 @@ enum Waits {
     Now { punctual: bool },
     /// Later, or another thread does, or none.
     Perhaps,
+    /// The same, and there is no hurry: it can be written together with what comes next.
+    Joined,
 }
 
 /// What became of an attempt to write everything out.
@@ -114,6 +120,29 @@ impl<H: Host> Link<H> {
         self.send_call(None, handler.into(), callback, deadline, Waits::Perhaps, write)
     }
 
+    /// As [`start`](Self::start), but the request may be held back until [`send_joined`](Self::send_joined), or until something
+    /// else is sent or waited for, so that one write carries many.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub fn start_joined<'a, E>(
+        self: &Arc<Self>,
+        handler: impl Into<Handler<'a>>,
+        callback: Option<Callback>,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
+        self.send_call(None, handler.into(), callback, None, Waits::Joined, write)
+    }
+
+    /// Sends the requests that [`start_joined`](Self::start_joined) has held back. Blocks only while the transport has no room,
+    /// and reads meanwhile.
+    ///
+    /// # Errors
+    /// If a signal handler ends the wait. The requests go out all the same.
+    pub fn send_joined(self: &Arc<Self>) -> Result<(), Interrupted> {
+        self.transmit(None)
+    }
+
     /// As [`start`](Self::start), under a number that was [taken](netref_core::Session::take_number) for the request.
     ///
     /// # Errors
@@ -171,6 +200,12 @@ impl<H: Host> Link<H> {
             return Err(self.refusal(self.closed_or_unknown()));
         }
         self.unsettled.store(true, Ordering::Release);
+        if matches!(handler, handlers::CALL | handlers::CALLATTR) {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(waits, Waits::Joined) && queued < JOINED {
+            return Ok(call);
+        }
         match self.transmit(deadline) {
             Ok(()) => Ok(call),
             Err(interrupted) => {

@@ -307,6 +307,7 @@ impl<H: Host> Link<H> {
                 Ok(0) => return Pause::End(EndReason::EndOfStream),
                 Ok(count) => {
                     incoming.filled(count);
+                    self.received.fetch_add(count as u64, Ordering::Relaxed);
                     self.heard();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Pause::CheckSignals,

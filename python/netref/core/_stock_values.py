@@ -1,0 +1,96 @@
+"""Copies of objects of a peer that has no request for them, such as RPyC: item by item, with what its wire has."""
+
+import collections
+import datetime
+
+from netref._netref import limits
+from netref.core import consts
+from netref.core.netref import BaseNetref
+
+#: Items of one round trip.
+CHUNK = 1000
+
+
+def copy(proxy):
+    """A local copy of a container of the peer's, and of those in it; or of a date or number of the standard library's."""
+    return _Copier(proxy.____conn__).copy(proxy)
+
+
+class _Copier:
+    """One copy, in which a container that has been met twice is copied once."""
+
+    def __init__(self, conn):
+        self.conn = conn
+        self.depth = limits(conn._config)["max_depth"]
+        self.open = set()
+
+    def copy(self, obj):
+        if type(obj) is tuple:
+            return tuple(map(self.copy, obj))
+        if not isinstance(obj, BaseNetref):
+            if type(obj) in _LOCAL:
+                return obj
+            raise TypeError(f"cannot copy an object of this side's own, a {type(obj).__qualname__}")
+        if obj.____conn__ is not self.conn:
+            raise TypeError("cannot copy an object of a third process")
+        name, _, number = pack = obj.____id_pack__
+        if number and name in _CONTAINERS:
+            return self.copy_container(obj, name, pack)
+        if number and name in _FROM_TEXT:
+            return _FROM_TEXT[name](str(obj))
+        raise TypeError(f"cannot copy a {name} of a peer that is not netref: only plain containers and a few other values")
+
+    def copy_container(self, obj, name, pack):
+        if pack in self.open:
+            raise ValueError(f"cannot copy a {name} that contains itself")
+        if len(self.open) >= self.depth:
+            raise RecursionError(f"the value is nested more than {self.depth} levels deep (limit max_depth)")
+        self.open.add(pack)
+        items = [self.copy(item) for item in self.items(obj)]
+        if name in _MAPPINGS:
+            items = zip(items, map(self.copy, self.values_of(obj, items)))
+        self.open.discard(pack)
+        return _CONTAINERS[name](items)
+
+    def items(self, obj):
+        """The items of an iterable, a thousand in a round trip."""
+        iterator = self.conn.sync_request(consts.HANDLE_CALLATTR, obj, "__iter__", (), ())
+        items = []
+        while True:
+            chunk = self.conn.sync_request(consts.HANDLE_BUFFITER, iterator, CHUNK)
+            items.extend(chunk)
+            if len(chunk) < CHUNK:
+                return items
+
+    def values_of(self, obj, keys):
+        """The values of a dictionary, whose ``items`` few peers show: all are asked for before the first is waited for."""
+        with self.conn.batch() as batch:
+            results = [batch.request(consts.HANDLE_CALLATTR, obj, "__getitem__", (key,), ()) for key in keys]
+        return [result.value for result in results]
+
+
+def _from_module(module, name):
+    return lambda text: getattr(__import__(module), name)(text)
+
+
+_LOCAL = {type(None), bool, int, float, complex, str, bytes, slice, frozenset, type(...), type(NotImplemented)}
+_MAPPINGS = {"builtins.dict", "collections.OrderedDict", "collections.defaultdict"}
+_CONTAINERS = {
+    "builtins.list": list,
+    "builtins.tuple": tuple,
+    "builtins.set": set,
+    "builtins.frozenset": frozenset,
+    "builtins.bytearray": bytearray,
+    "builtins.dict": dict,
+    "collections.deque": collections.deque,
+    "collections.OrderedDict": collections.OrderedDict,
+    "collections.defaultdict": lambda items: collections.defaultdict(None, items),
+}
+_FROM_TEXT = {
+    "datetime.date": datetime.date.fromisoformat,
+    "datetime.datetime": datetime.datetime.fromisoformat,
+    "datetime.time": datetime.time.fromisoformat,
+    "decimal.Decimal": _from_module("decimal", "Decimal"),
+    "fractions.Fraction": _from_module("fractions", "Fraction"),
+    "uuid.UUID": _from_module("uuid", "UUID"),
+}

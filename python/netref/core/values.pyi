@@ -1,0 +1,6 @@
+from typing import Any
+
+__all__ = ["by_value", "copy"]
+
+def copy(obj: Any) -> Any: ...
+def by_value(obj: Any) -> Any: ...
