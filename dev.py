@@ -262,6 +262,14 @@ def test_bench():
     run([interpreter("netref"), "-m", "unittest", "discover", "bench/tests"], env=peers())
 
 
+def test_dependencies():
+    """Licences and sources of what the project depends on, where `cargo deny` is installed."""
+    if shutil.which("cargo-deny") is None:
+        say("left out: cargo-deny is not installed (cargo install cargo-deny --locked)")
+        return
+    cargo("deny", "check", "bans", "licenses", "sources")
+
+
 def test_fuzz():
     """What fuzz targets do on their corpora and on changes of those; `fuzz/README.md` has the real thing."""
     cargo("test", "-p", "netref-core", "--test", "fuzz", env={"NETREF_FUZZ_SECONDS": "10"})
@@ -284,6 +292,7 @@ CHECKS = [
     ("programs", test_programs),
     ("interop", test_interop),
     ("bench", test_bench),
+    ("dependencies", test_dependencies),
     ("fuzz", test_fuzz),
     ("demo", test_demo),
 ]

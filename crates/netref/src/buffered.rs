@@ -96,7 +96,7 @@ mod tests {
         let unit = 1 << 40;
         shares[0].set(3 * unit, 10 * unit);
         shares[1].set(5 * unit, 10 * unit);
-        assert_eq!(*ended.lock().unwrap(), []);
+        assert!(ended.lock().unwrap().is_empty());
         shares[2].set(4 * unit, 10 * unit);
         assert_eq!(*ended.lock().unwrap(), [1], "the largest, not the last");
         shares[2].set(0, 10 * unit);

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netref_core::frame::Compression;
 use netref_core::limits::Limits;
@@ -10,8 +10,9 @@ use netref_core::policy::Rules;
 use netref_core::request::Request;
 
 use crate::address::Address;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failure::Closed;
+use crate::handshake::{Credentials, Handshake, Secured};
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::{Peer, RustHost, ThreadsPeer};
@@ -45,6 +46,7 @@ pub fn connect(url: &str) -> Result<Connection> {
 #[derive(Clone)]
 pub struct Connection {
     peer: Peer,
+    credentials: Option<Arc<Credentials>>,
     pub(crate) root: Arc<std::sync::OnceLock<Remote>>,
 }
 
@@ -109,6 +111,12 @@ impl Connection {
         self.peer.serve_all();
     }
 
+    /// Who the peer has proved to be, in the [handshake](Options::handshake) if there was one.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_deref()
+    }
+
     /// What a netref peer calls itself; `None` for stock RPyC, or before the first reply.
     #[must_use]
     pub fn peer_software(&self) -> Option<String> {
@@ -133,7 +141,7 @@ impl Connection {
     }
 
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, root: Arc::default() }
+        Self { peer, credentials: None, root: Arc::default() }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -193,6 +201,7 @@ pub struct Options {
     dispatch: Dispatch,
     pub(crate) compression: Compression,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) handshake: Option<Arc<dyn Handshake>>,
 }
 
 impl Default for Options {
@@ -208,6 +217,7 @@ impl Default for Options {
             dispatch: Dispatch::default(),
             compression: Compression::default(),
             heartbeat: None,
+            handshake: None,
         }
     }
 }
@@ -286,14 +296,54 @@ impl Options {
         self
     }
 
+    /// What to do with a socket before it is a connection's: TLS, or proving that one knows a secret. For connections that the
+    /// thread driver runs; with others it is an error, since they would go without.
+    #[must_use]
+    pub fn handshake(mut self, handshake: impl Handshake) -> Self {
+        self.handshake = Some(Arc::new(handshake));
+        self
+    }
+
     /// Connects to a server.
     ///
     /// # Errors
-    /// As [`connect`].
+    /// As [`connect`], and what the [handshake](Self::handshake) finds wrong.
     pub fn connect(&self, url: &str) -> Result<Connection> {
-        let socket = url.parse::<Address>()?.connect(self.connect_timeout)?;
-        let connection = self.start(socket, self.service.clone(), true)?;
-        Ok(connection)
+        let address = url.parse::<Address>()?;
+        let socket = address.connect(self.connect_timeout)?;
+        let Some(handshake) = &self.handshake else {
+            return self.start(socket, self.service.clone(), true);
+        };
+        let host = match &address {
+            Address::Tcp { host, .. } => host,
+            Address::Unix { .. } => "localhost",
+        };
+        let peer = address_of(&socket);
+        let secured = handshake.connect(socket, host, self.handshake_deadline());
+        let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
+        Ok(self.start_over(secured, peer, self.service.clone(), true))
+    }
+
+    /// Serves a client over a socket that was accepted, after the handshake if there is to be one.
+    pub(crate) fn accept(&self, socket: OwnedFd, service: ObjectRef) -> Result<Connection> {
+        let Some(handshake) = &self.handshake else { return self.start(socket, Some(service), false) };
+        let peer = address_of(&socket);
+        let secured = handshake.accept(socket, self.handshake_deadline())?;
+        Ok(self.start_over(secured, peer, Some(service), false))
+    }
+
+    fn handshake_deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.limits.handshake_timeout?)
+    }
+
+    /// That there is to be a handshake, which nobody would do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn check_no_handshake(&self) -> Result<()> {
+        if self.handshake.is_none() {
+            return Ok(());
+        }
+        let text = "the option `handshake` is for the thread driver; for tokio, do it yourself and use aio::over_stream";
+        Err(Error::Io(std::io::Error::new(std::io::ErrorKind::Unsupported, text)))
     }
 
     /// Makes a connection over a connected socket. One side of the two must be the `initiator`.
@@ -311,7 +361,18 @@ impl Options {
         initiator: bool,
     ) -> Result<Connection> {
         let address = address_of(&socket);
-        let transport = SocketTransport::exclusive(socket)?;
+        let transport = Box::new(SocketTransport::exclusive(socket)?);
+        Ok(self.start_over(Secured { transport, credentials: None }, address, service, initiator))
+    }
+
+    fn start_over(
+        &self,
+        secured: Secured,
+        address: String,
+        service: Option<ObjectRef>,
+        initiator: bool,
+    ) -> Connection {
+        let Secured { transport, credentials } = secured;
         let options = LinkOptions {
             limits: self.limits.clone(),
             dialect: self.dialect(initiator),
@@ -321,9 +382,11 @@ impl Options {
             features: FEATURES,
             ..LinkOptions::default()
         };
-        let link = Link::new(RustHost::new(self.side(service, address)), Box::new(transport), options);
+        let link = Link::new(RustHost::new(self.side(service, address)), transport, options);
         let peer = ThreadsPeer::new(link);
-        Ok(Connection::new(Peer::Threads(peer)))
+        let mut connection = Connection::new(Peer::Threads(peer));
+        connection.credentials = credentials.map(Arc::new);
+        connection
     }
 
     /// The dialect to start with; none for an acceptor, which follows its peer.

@@ -151,13 +151,15 @@
 //! # Trust
 //!
 //! A peer reaches what it was given, and what that gives it, and nothing else. What it sends cannot crash the process or fill its
-//! memory beyond the [limits](protocol::Limits). It is neither authenticated nor encrypted: listen on `localhost`, a unix
-//! socket, or a network that you trust.
+//! memory beyond the [limits](protocol::Limits). Without a [handshake](Options::handshake) it is neither authenticated
+//! nor encrypted: listen on `localhost`, a unix socket, or a network that you trust.
 //!
 //! # Features
 //!
 //! - `macros` (on): [`#[netref::object]`](macro@object) and [`#[netref::service]`](macro@service).
 //! - `tokio`: `netref::aio`.
+//! - `tls`: `netref::tls`, for [`Options::handshake`].
+//! - `secret`: `netref::SharedSecret`, for the same.
 
 #![forbid(unsafe_code)]
 
@@ -177,6 +179,7 @@ mod error;
 mod failure;
 mod file;
 mod function;
+mod handshake;
 mod incoming;
 mod iter;
 mod keepalive;
@@ -192,11 +195,15 @@ mod reconnecting;
 mod remote;
 mod repr;
 mod running;
+#[cfg(feature = "secret")]
+mod secret;
 mod server;
 mod service;
 mod side;
 pub mod threads;
 mod time_limit;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod value;
 mod world;
 
@@ -209,6 +216,7 @@ pub use dynamic::ValueIter;
 pub use error::{Error, Exception, Result};
 pub use file::File;
 pub use function::{Fallible, Infallible, IntoFunction, IntoOutcome, function, function_with_args};
+pub use handshake::{Credentials, Handshake, Secured};
 pub use iter::{Prefetched, RemoteIter, iterator, try_iterator};
 pub use list::List;
 #[cfg(feature = "macros")]
@@ -216,6 +224,8 @@ pub use netref_macros::{object, service};
 pub use object::{Class, Method, MethodFuture, Object, ObjectRef};
 pub use reconnecting::{Reconnecting, ReconnectingState};
 pub use remote::{Comparison, ExtractAll, Remote};
+#[cfg(feature = "secret")]
+pub use secret::SharedSecret;
 pub use server::{Server, serve};
 pub use service::Service;
 pub use time_limit::with_timeout;

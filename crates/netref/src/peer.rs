@@ -3,6 +3,7 @@
 mod threads;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use netref_core::boxing::Boxer;
 use netref_core::message::{Handler, Inbound, Kind};
@@ -70,6 +71,16 @@ impl Peer {
     }
 
     // ---- the connection
+
+    /// Refuses new requests, and waits for those under way until the deadline.
+    pub(crate) fn drain(&self, deadline: Option<Instant>) {
+        match self {
+            Self::Threads(peer) => peer.drain(deadline),
+            // Its server has no use for it.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
 
     /// Closes the connection in good order. Blocks for a short time at most.
     pub(crate) fn close(&self) {

@@ -1,10 +1,10 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
@@ -46,6 +46,8 @@ pub struct Server {
     options: Options,
     service: Box<dyn Fn() -> Arc<dyn Service> + Send + Sync>,
     clients: Mutex<Vec<Weak<Connection>>>,
+    /// Clients that are there, from the moment that they are accepted.
+    present: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -82,6 +84,7 @@ impl Server {
             options,
             service: Box::new(move || service()),
             clients: Mutex::default(),
+            present: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         }))
     }
@@ -109,8 +112,45 @@ impl Server {
         }
     }
 
-    /// Stops accepting and closes every client's connection.
+    /// Stops accepting and closes every client's connection. Requests under way get no answer; see
+    /// [`stop_gracefully`](Self::stop_gracefully).
     pub fn stop(&self) {
+        self.stop_accepting();
+        for client in self.take_clients() {
+            client.close();
+        }
+    }
+
+    /// Stops accepting, refuses new requests with a `RuntimeError`, waits until those under way are answered, but at most for
+    /// `grace`, and closes every client's connection. Called by a client's request, it does so on another thread and returns at
+    /// once, so that the request is answered too.
+    pub fn stop_gracefully(&self, grace: Duration) {
+        self.stop_accepting();
+        let clients = self.take_clients();
+        let finish = move || {
+            let deadline = Instant::now().checked_add(grace);
+            for client in &clients {
+                client.peer().drain(Some(Instant::now())); // all of them refuse before the first is waited for
+            }
+            for client in &clients {
+                client.peer().drain(deadline);
+                client.close();
+            }
+        };
+        if crate::threads::is_serving() {
+            // Without a thread to wait on, the clients' connections end when they hang up.
+            let _ = thread::Builder::new().name("netref-stop".into()).spawn(finish);
+        } else {
+            finish();
+        }
+    }
+
+    fn take_clients(&self) -> Vec<Arc<Connection>> {
+        let clients = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+        clients.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn stop_accepting(&self) {
         self.stopped.store(true, Ordering::Release);
         let listener = match &self.listener {
             Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
@@ -120,24 +160,32 @@ impl Server {
         if let Ok(listener) = listener {
             let _ = socket2::Socket::from(listener).shutdown(Shutdown::Both);
         }
-        let clients = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
-        for client in clients.iter().filter_map(Weak::upgrade) {
-            client.close();
-        }
     }
 
     fn spawn(self: &Arc<Self>, socket: OwnedFd) -> io::Result<()> {
+        // One too many is hung up on at once.
+        let Some(place) = self.place() else { return Ok(()) };
         let server = self.clone();
         thread::Builder::new()
             .name("netref-client".into())
-            .spawn(move || server.serve_client(socket))
+            .spawn(move || {
+                let _place = place;
+                server.serve_client(socket);
+            })
             .map(drop)
+    }
+
+    /// A place among the clients, unless there are as many as may be (limit `max_connections`).
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(self.clone());
+        let before = self.present.fetch_add(1, Ordering::AcqRel);
+        (before < self.options.limits.max_connections).then_some(place)
     }
 
     fn serve_client(&self, socket: OwnedFd) {
         let service = (self.service)();
-        // A socket that refuses its settings is one whose peer is gone.
-        let Ok(connection) = self.options.start(socket, Some(service.clone()), false) else { return };
+        // Refused by the handshake; or a socket that refuses its settings, whose peer is gone.
+        let Ok(connection) = self.options.accept(socket, service.clone()) else { return };
         let connection = Arc::new(connection);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|client| client.strong_count() > 0);
@@ -149,6 +197,15 @@ impl Server {
         }
         connection.peer().on_end(Box::new(move |closed| service.disconnected(closed)));
         connection.serve_all();
+    }
+}
+
+/// One client's place, which is free when this is dropped.
+struct Place(Arc<Server>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -68,6 +68,7 @@ pub async fn connect(url: &str) -> Result<Connection> {
 /// # Panics
 /// As [`connect`].
 pub async fn connect_with(options: &Options, url: &str) -> Result<Connection> {
+    options.check_no_handshake()?;
     let address: Address = url.parse()?;
     let connecting =
         tokio::time::timeout(options.connect_timeout, Stream::connect(&address, &options.limits));

@@ -120,6 +120,7 @@ impl Server {
         options: Options,
         service: impl Fn() -> Arc<S> + Send + Sync + 'static,
     ) -> Result<Arc<Self>> {
+        options.check_no_handshake()?;
         let address = url.parse()?;
         // Looks up the name of the host, which may take long.
         let listener = spawn_blocking(move || Listener::bind(&address)).await?;
@@ -155,6 +156,8 @@ impl Server {
                 accepted = self.socket.accept(&self.options.limits) => accepted,
             };
             match accepted {
+                // One too many is hung up on at once.
+                Ok(_) if clients.len() >= self.options.limits.max_connections => {}
                 Ok(stream) => {
                     clients.spawn(self.clone().serve_client(stream));
                     pause = FIRST_PAUSE;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
+use std::time::Instant;
 
 use netref_core::boxing::Boxer;
 use netref_core::message::{Handler, Inbound};
@@ -94,6 +95,10 @@ impl ThreadsPeer {
 
     pub(super) fn expect_successor(&self) {
         self.0.link.expect_successor();
+    }
+
+    pub(super) fn drain(&self, deadline: Option<Instant>) {
+        self.0.link.drain(deadline);
     }
 
     pub(super) fn closed(&self) -> Option<Closed> {

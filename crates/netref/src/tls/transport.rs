@@ -1,0 +1,190 @@
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use netref_core::limits::Limits;
+use rustls::Connection;
+
+use crate::threads::{Interest, SocketTransport, Transport};
+
+/// A TLS session over a socket. Nobody waits while inside the session, so reading does not wait for writing.
+pub(super) struct TlsTransport {
+    below: SocketTransport,
+    inside: Mutex<Inside>,
+}
+
+struct Inside {
+    session: Connection,
+    /// Bytes that the session has taken and the socket has not, not all of them: the next write is of the same bytes, and
+    /// says that they are written.
+    owed: usize,
+}
+
+/// What became of asking the socket for something.
+#[derive(PartialEq, Eq)]
+enum Pulled {
+    Some,
+    Nothing,
+    End,
+}
+
+/// Plain bytes that are made into records in one go.
+const PIECE: usize = 64 * 1024;
+
+impl TlsTransport {
+    /// Does the handshake, until the deadline.
+    pub(super) fn handshake(
+        socket: OwnedFd,
+        session: Connection,
+        deadline: Option<Instant>,
+    ) -> io::Result<Self> {
+        let below = SocketTransport::exclusive(socket)?;
+        let transport = Self { below, inside: Mutex::new(Inside { session, owed: 0 }) };
+        loop {
+            let interest = {
+                let session = &mut transport.inside().session;
+                transport.push(session)?;
+                if session.wants_write() {
+                    Interest::Write
+                } else if session.is_handshaking() {
+                    Interest::Read
+                } else {
+                    break;
+                }
+            };
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                let text = "the handshake took too long (limit handshake_timeout)";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            transport.below.wait(interest, deadline)?;
+            if transport.pull(&mut transport.inside().session)? == Pulled::End {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(transport)
+    }
+
+    /// The certificates that the peer has shown, in DER.
+    pub(super) fn certificates(&self) -> Option<Vec<Vec<u8>>> {
+        let inside = self.inside();
+        Some(inside.session.peer_certificates()?.iter().map(|certificate| certificate.to_vec()).collect())
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the socket what the session has for it, as far as there is room.
+    fn push(&self, session: &mut Connection) -> io::Result<()> {
+        while session.wants_write() {
+            match session.write_tls(&mut Socket(&self.below)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the session what has arrived.
+    fn pull(&self, session: &mut Connection) -> io::Result<Pulled> {
+        match session.read_tls(&mut Socket(&self.below)) {
+            Ok(0) => return Ok(Pulled::End),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pulled::Nothing),
+            Err(error) => return Err(error),
+        }
+        let outcome = session.process_new_packets();
+        // Alerts, and answers of TLS's own. Why the session fails says more than that the peer does not want to hear of it.
+        let pushed = self.push(session);
+        outcome.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        pushed.map(|()| Pulled::Some)
+    }
+
+    /// What the session has for the program; `None` if that is nothing yet.
+    fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let session = &mut self.inside().session;
+        loop {
+            match session.reader().read(buffer) {
+                Ok(count) => return Ok(Some(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            match self.pull(session)? {
+                Pulled::Some => {}
+                Pulled::Nothing => return Ok(None),
+                // Hung up without a word of TLS's. Whether something is missing, frames tell.
+                Pulled::End => return Ok(Some(0)),
+            }
+        }
+    }
+}
+
+impl Transport for TlsTransport {
+    fn receive(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        if let Some(count) = self.receive_now(buffer)? {
+            return Ok(count);
+        }
+        self.below.wait(Interest::Read, deadline)?;
+        self.receive_now(buffer)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let inside = &mut *self.inside();
+        if inside.owed == 0 {
+            inside.owed = inside.session.writer().write(&bytes[..bytes.len().min(PIECE)])?;
+        }
+        self.push(&mut inside.session)?;
+        if inside.session.wants_write() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(std::mem::take(&mut inside.owed))
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        if interest != Interest::Write {
+            let state = self.inside().session.process_new_packets();
+            if state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0) {
+                return Ok(());
+            }
+        }
+        self.below.wait(interest, deadline)
+    }
+
+    fn keep_alive(&self, limits: &Limits) {
+        self.below.keep_alive(limits);
+    }
+
+    fn close(&self) {
+        let session = &mut self.inside().session;
+        session.send_close_notify();
+        // A peer that takes nothing any more can do without.
+        let _ = self.push(session);
+        self.below.close();
+    }
+
+    fn is_local(&self) -> bool {
+        self.below.is_local()
+    }
+}
+
+/// The socket, for the session, which does not wait for it.
+struct Socket<'a>(&'a SocketTransport);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.receive(buffer, Some(Instant::now()))
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! TLS and shared secrets: who is let in, who is not, and what is known of who is. And servers that are full, or end.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use netref::protocol::Limits;
+use netref::tls::Tls;
+use netref::{Address, Connection, Credentials, Error, Options, Result, Server, Service, SharedSecret};
+
+const SECRET: &[u8] = b"a secret of sixteen bytes or more";
+
+/// Says who its client is.
+struct Greeter;
+
+#[netref::object]
+impl Greeter {
+    fn greet(&self, name: &str) -> String {
+        format!("Hello, {name}!")
+    }
+
+    fn size(&self, text: &str) -> usize {
+        text.len()
+    }
+}
+
+struct Telling(Arc<Mutex<Vec<Option<Credentials>>>>);
+
+impl netref::Object for Telling {
+    fn class(&self) -> Arc<netref::Class> {
+        Greeter.class()
+    }
+
+    fn call_method(&self, name: &str, args: netref::Args) -> Result<netref::Value> {
+        Greeter.call_method(name, args)
+    }
+}
+
+impl Service for Telling {
+    fn connected(&self, connection: &Connection) -> Result<()> {
+        self.0.lock().unwrap().push(connection.credentials().cloned());
+        Ok(())
+    }
+}
+
+type Seen = Arc<Mutex<Vec<Option<Credentials>>>>;
+
+fn serve(options: Options) -> (Arc<Server>, String, Seen) {
+    let seen = Seen::default();
+    let telling = seen.clone();
+    let service = move || Arc::new(Telling(telling.clone()));
+    let server = Server::with_options("tcp://127.0.0.1:0", options, service).unwrap();
+    let running = server.clone();
+    thread::spawn(move || running.run());
+    let &Address::Tcp { port, .. } = server.address() else { unreachable!("a TCP port was asked for") };
+    (server, format!("tcp://localhost:{port}"), seen)
+}
+
+/// An authority, a server's certificate for localhost, and a client's, as PEM files.
+struct Papers {
+    folder: PathBuf,
+}
+
+impl Papers {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key).unwrap();
+        let issuer = rcgen::Issuer::from_params(&params, &key);
+        let papers = Self { folder };
+        papers.write("ca.pem", &authority.pem());
+        for (name, host) in
+            [("server", "localhost"), ("client", "client.invalid"), ("other", "elsewhere.invalid")]
+        {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+            papers.write(&format!("{name}.pem"), &params.signed_by(&key, &issuer).unwrap().pem());
+            papers.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        papers
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.join(name), content).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+fn greeting(options: &Options, url: &str) -> Result<String> {
+    let conn = options.connect(url)?;
+    conn.root()?.call_method("greet", ("you",))?.extract()
+}
+
+fn guarded_by(handshake: impl netref::Handshake) -> Options {
+    Options::new().handshake(handshake).timeout(Some(Duration::from_secs(20)))
+}
+
+#[test]
+fn a_client_verifies_the_server_and_its_name() {
+    let papers = Papers::new("verify");
+    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+    let (_server, url, seen) = serve(guarded_by(server));
+    let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+    assert_eq!(greeting(&trusting, &url).unwrap(), "Hello, you!");
+    assert_eq!(*seen.lock().unwrap(), [None], "clients need no certificate");
+    // Another name for the same server, which its certificate does not have.
+    let by_address = url.replace("localhost", "127.0.0.1");
+    assert!(matches!(greeting(&trusting, &by_address), Err(Error::Connect { .. })));
+    // Another authority.
+    let strangers = Papers::new("strangers");
+    let suspicious = guarded_by(Tls::trusting(strangers.file("ca.pem")).unwrap());
+    let refused = greeting(&suspicious, &url).unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
+fn a_pinned_certificate_is_the_only_one() {
+    let papers = Papers::new("pin");
+    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+    let (_server, url, _) = serve(guarded_by(server));
+    let pinning = guarded_by(Tls::pinning(papers.file("server.pem")).unwrap());
+    assert_eq!(greeting(&pinning, &url.replace("localhost", "127.0.0.1")).unwrap(), "Hello, you!");
+    let wrong = guarded_by(Tls::pinning(papers.file("other.pem")).unwrap());
+    assert!(matches!(greeting(&wrong, &url), Err(Error::Connect { .. })));
+}
+
+#[test]
+fn a_clients_certificate_is_its_credentials() {
+    let papers = Papers::new("client");
+    let file = |name| papers.file(name);
+    let server = Tls::server_for(file("server.pem"), file("server.key"), file("ca.pem")).unwrap();
+    let (_server, url, seen) = serve(guarded_by(server));
+    let known = Tls::trusting_as(file("ca.pem"), file("client.pem"), file("client.key")).unwrap();
+    assert_eq!(greeting(&guarded_by(known), &url).unwrap(), "Hello, you!");
+    match &seen.lock().unwrap()[..] {
+        [Some(Credentials::Certificates(chain))] => assert!(!chain.is_empty()),
+        other => panic!("{other:?}"),
+    }
+    let unknown = guarded_by(Tls::trusting(file("ca.pem")).unwrap());
+    greeting(&unknown, &url).unwrap_err();
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn large_messages_cross_tls_both_ways_at_once() {
+    let papers = Papers::new("large");
+    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+    let (_server, url, _) = serve(guarded_by(server));
+    let conn = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap()).connect(&url).unwrap();
+    let root = conn.root().unwrap();
+    let text = "x".repeat(3_000_000);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let size: usize = root.call_method("size", (text.as_str(),)).unwrap().extract().unwrap();
+                    assert_eq!(size, text.len());
+                    let greeting: String =
+                        root.call_method("greet", (text.as_str(),)).unwrap().extract().unwrap();
+                    assert_eq!(greeting.len(), text.len() + 8);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_silent_client_holds_nobody_up_and_is_hung_up_on() {
+    let papers = Papers::new("silent");
+    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+    let mut limits = Limits::default();
+    limits.handshake_timeout = Some(Duration::from_millis(500));
+    let (_server, url, _) = serve(guarded_by(server).limits(limits));
+    let address = url.strip_prefix("tcp://").unwrap();
+    let mut silent: Vec<_> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+    silent[0].write_all(b"\x16\x03").unwrap();
+    let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+    assert_eq!(greeting(&trusting, &url).unwrap(), "Hello, you!");
+    for stream in &mut silent {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // Closed, or reset, after an alert perhaps: not silent for ever.
+        let ended = stream.read_to_end(&mut Vec::new());
+        assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+}
+
+#[test]
+fn who_knows_the_secret_is_let_in() {
+    let (_server, url, seen) = serve(guarded_by(SharedSecret::new(SECRET).unwrap()));
+    assert_eq!(greeting(&guarded_by(SharedSecret::new(SECRET).unwrap()), &url).unwrap(), "Hello, you!");
+    assert_eq!(*seen.lock().unwrap(), [Some(Credentials::SharedSecret)]);
+    let other = SharedSecret::new(b"another secret, just as long").unwrap();
+    let refused = greeting(&guarded_by(other), &url).unwrap_err().to_string();
+    assert!(refused.contains("the server refused the secret"), "{refused}");
+    greeting(&Options::new().timeout(Some(Duration::from_secs(20))), &url).unwrap_err();
+    assert_eq!(seen.lock().unwrap().len(), 1);
+    assert!(SharedSecret::new(b"short").is_err());
+    assert_eq!(format!("{:?}", SharedSecret::new(SECRET).unwrap()), "SharedSecret(..)");
+}
+
+#[test]
+fn a_python_client_knows_the_secret_too() {
+    let python =
+        std::env::var("NETREF_PYTHON").expect("set NETREF_PYTHON, or run the project's test command");
+    let (_server, url, _) = serve(guarded_by(SharedSecret::new(SECRET).unwrap()));
+    let port = url.rsplit(':').next().unwrap();
+    let program = "import sys; from netref.utils.authenticators import SharedSecret\n\
+                   conn = SharedSecret(sys.argv[1].encode()).connect('127.0.0.1', int(sys.argv[2]))\n\
+                   print(conn.root.greet('Python'))";
+    let secret = std::str::from_utf8(SECRET).unwrap();
+    let output = Command::new(python).args(["-c", program, secret, port]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, Python!\n", "{output:?}");
+}
+
+#[test]
+fn a_full_server_hangs_up_on_one_too_many() {
+    let mut limits = Limits::default();
+    limits.max_connections = 2;
+    let (_server, url, _) = serve(Options::new().limits(limits));
+    let first = netref::connect(&url).unwrap();
+    let second = netref::connect(&url).unwrap();
+    first.ping().unwrap();
+    second.ping().unwrap();
+    assert!(matches!(netref::connect(&url).unwrap().ping(), Err(Error::Closed(_))));
+    drop(second);
+    // Its place is free as soon as its thread has noticed.
+    while netref::connect(&url).unwrap().ping().is_err() {
+        thread::yield_now();
+    }
+}
+
+/// Takes its time, and can stop its server.
+struct Slow {
+    begun: Mutex<mpsc::Sender<()>>,
+    over: Mutex<mpsc::Receiver<()>>,
+    server: Mutex<Option<Arc<Server>>>,
+}
+
+#[netref::service]
+impl Slow {
+    fn wait(&self) -> bool {
+        self.begun.lock().unwrap().send(()).unwrap();
+        self.over.lock().unwrap().recv_timeout(Duration::from_secs(20)).is_ok()
+    }
+
+    fn stop(&self) -> &'static str {
+        if let Some(server) = self.server.lock().unwrap().take() {
+            server.stop_gracefully(Duration::from_secs(20));
+        }
+        "stopped"
+    }
+}
+
+#[test]
+fn a_graceful_end_lets_requests_finish() {
+    let (begun, has_begun) = mpsc::channel();
+    let (end, over) = mpsc::channel();
+    let service =
+        Arc::new(Slow { begun: Mutex::new(begun), over: Mutex::new(over), server: Mutex::default() });
+    let server = Server::bind_shared("tcp://127.0.0.1:0", service.clone()).unwrap();
+    *service.server.lock().unwrap() = Some(server.clone());
+    let running = server.clone();
+    thread::spawn(move || running.run());
+    let url = server.address().to_string();
+    let conn = netref::connect(&url).unwrap();
+    let root = conn.root().unwrap();
+    let waiting = {
+        let root = root.clone();
+        thread::spawn(move || root.call_method("wait", ()).unwrap().extract::<bool>().unwrap())
+    };
+    has_begun.recv_timeout(Duration::from_secs(20)).unwrap();
+    // The request that stops the server is answered, and so is the one that is under way.
+    assert_eq!(root.call_method("stop", ()).unwrap().extract::<String>().unwrap(), "stopped");
+    let refused = loop {
+        match root.call_method("stop", ()) {
+            Ok(_) => thread::yield_now(),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(refused.contains("shutting down"), "{refused}");
+    end.send(()).unwrap();
+    assert!(waiting.join().unwrap());
+    while conn.ping().is_ok() {
+        thread::yield_now();
+    }
+}
