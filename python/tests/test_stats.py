@@ -61,7 +61,7 @@ ONE_TRIP = {
 
 @pytest.mark.parametrize("operation", ONE_TRIP)
 def test_one_round_trip(ends, operation):
-    client, server = ends
+    client, _ = ends
     root = client.root
     before = client.stats()
     ONE_TRIP[operation](root)
@@ -72,7 +72,7 @@ def test_one_round_trip(ends, operation):
     "operation", [len, netref.copy, lambda rows: rows[0], lambda rows: 5 in rows, operator.itemgetter(0)], ids=str
 )
 def test_one_round_trip_for_a_list(ends, operation):
-    client, server = ends
+    client, _ = ends
     rows = client.root.rows()
     before = client.stats()
     operation(rows)
@@ -102,7 +102,7 @@ def test_references_by_class(ends):
 
 
 def test_pending(ends):
-    client, server = ends
+    client, _ = ends
     with client.batch() as batch:
         results = [batch.root.echo(n) for n in range(3)]
         assert client.stats()["pending"] == 3

@@ -61,7 +61,8 @@ def point(x, tags):
 
 UTC = datetime.timezone.utc
 VALUES = [
-    None, True, 1, -(10**30), 2.5, 3 + 4j, "é\U0001f600", b"bytes", ..., NotImplemented, (), (1, [2], ()), [], [[]], {}, {1: {2: 3}},
+    None, True, 1, -(10**30), 2.5, 3 + 4j, "é\U0001f600", b"bytes", ..., NotImplemented, (), (1, [2], ()),
+    [], [[]], {}, {1: {2: 3}},
     {"a": 1, "b": [{"a": 2, "b": 3}]}, set(), {1, "x"}, frozenset([(1, 2)]), bytearray(b"\0x"), bytearray(), slice(1, (2,), None),
     range(1, 10, 3), collections.deque([1, [2]], 5), collections.deque(), collections.OrderedDict(b=1, a=[2]),
     datetime.date(2024, 2, 29), datetime.time(1, 2, 3, 4, fold=1), datetime.timedelta(-1, 2, 3),
@@ -154,7 +155,7 @@ def test_records_whose_keys_differ(root, keeper):
     keeper.thing += [{"a": 1, "b": 2}, {"b": 1, "a": 2}, {"a": 1}, {1: 1, "a": 2}, {f"{i}": i for i in range(100)}, {}]
     assert [list(made.items()) for made in netref.copy(root.kept())] == [list(kept.items()) for kept in keeper.thing]
     keeper.thing = {odd: 1}
-    with pytest.raises(TypeError, match="cannot copy a .*Text"):
+    with pytest.raises(TypeError, match=r"cannot copy a .*Text"):
         netref.copy(root.kept())
 
 
@@ -177,14 +178,14 @@ def test_limits(keeper, serve, connect):
     conn = connect(serve(keeper, protocol_config={"max_copy": 1000, "max_depth": 20}))
     keeper.thing = cycle = []
     cycle.append({"x": cycle})
-    with pytest.raises(ValueError, match="cannot copy a .*list.* that contains itself"):
+    with pytest.raises(ValueError, match=r"cannot copy a .*list.* that contains itself"):
         netref.copy(conn.root.kept())
     keeper.thing = [["x" * 100]] * 20
-    with pytest.raises(ValueError, match="longer than 1000 bytes .limit max_copy"):
+    with pytest.raises(ValueError, match=r"longer than 1000 bytes .limit max_copy"):
         netref.copy(conn.root.kept())
     for _ in range(30):
         keeper.thing = [keeper.thing]
-    with pytest.raises(Exception, match="nested more than 20 levels deep .limit max_depth"):
+    with pytest.raises(Exception, match=r"nested more than 20 levels deep .limit max_depth"):
         netref.copy(conn.root.kept())
     # Twice in one is no cycle.
     twice = [1]
@@ -206,7 +207,7 @@ def test_decoding_is_bounded(keeper, serve, connect):
 def test_a_dataclass_is_copied_by_its_fields(root, keeper):
     """With the default policy, no peer reads public attributes."""
     keeper.thing = [point(1, [2])]
-    with pytest.raises(AttributeError, match="cannot access 'x' of Point.*allow_public_attrs"):
+    with pytest.raises(AttributeError, match=r"cannot access 'x' of Point.*allow_public_attrs"):
         netref.copy(root.kept())
 
 
@@ -307,7 +308,7 @@ def test_copies_in_each_place(everyday, connect, name):
 
 def test_what_a_stock_peer_cannot_give(peer_processes, connect):
     conn = connect(peer_processes("rpyc"))
-    with pytest.raises(TypeError, match="cannot copy a .*Plain of a peer that is not netref"):
+    with pytest.raises(TypeError, match=r"cannot copy a .*Plain of a peer that is not netref"):
         netref.copy(conn.root.make("plain"))
     conn.root.keep(cycle := [conn.root.make("list")])
     kept = conn.root.each(cycle)  # a list of the peer's, with a list of its own in it

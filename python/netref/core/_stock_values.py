@@ -48,7 +48,7 @@ class _Copier:
         self.open.add(pack)
         items = [self.copy(item) for item in self.items(obj)]
         if name in _MAPPINGS:
-            items = zip(items, map(self.copy, self.values_of(obj, items)))
+            items = zip(items, map(self.copy, self.values_of(obj, items)), strict=True)
         self.open.discard(pack)
         return _CONTAINERS[name](items)
 

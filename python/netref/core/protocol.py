@@ -71,8 +71,9 @@ DEFAULT_CONFIG = {
 is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run all of
 them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, or
 ``"manual"``. ``one_trip_calls`` has ``proxy.method(x)`` be one round trip, rather than one for the look-up and one for the
-call. ``by_value`` has the types whose instances cross as copies, see :func:`netref.by_value`. ``loop`` is the event loop for coroutines that the peer calls: if None, the one that runs where the connection is
-made, or else one in a thread of netref's own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
+call. ``by_value`` has the types whose instances cross as copies, see :func:`netref.by_value`. ``loop`` is the event loop for
+coroutines that the peer calls: if None, the one that runs where the connection is made, or else one in a thread of netref's
+own. ``close_timeout`` is how many seconds ``close()`` waits for the peer to take
 note. ``heartbeat`` is after how many seconds of silence the peer is asked for a sign of life; if it gives none for as long again,
 the connection is given up. A stock peer gives none while it is busy, or serves nobody; None, which is the default, is to ask
 nothing. All other keys here are RPyC's.

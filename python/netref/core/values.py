@@ -266,7 +266,7 @@ def _put_dataclass_together(module, name, fields, *values):
     if cls.__new__ is not object.__new__ or hasattr(cls, "__del__"):
         raise _not_as_here(cls, "a dataclass without __new__ and __del__ of its own")
     obj = object.__new__(cls)
-    for field, value in zip(fields, values):
+    for field, value in zip(fields, values, strict=True):
         place = _static_attribute(cls, field)
         if hasattr(type(place), "__set__") and type(place) is not types.MemberDescriptorType:
             raise _not_as_here(cls, f"a dataclass whose field {field} is plain")
