@@ -93,7 +93,8 @@ class Agent:
     def describe(self, error):
         attributes = {name: value for name, value in vars(error).items() if not name.startswith("_") and tagged.is_plain(value)}
         return {
-            "type": type(error).__name__,
+            # What programs catch: netref has a class of its own below it for a lost connection.
+            "type": "EOFError" if isinstance(error, EOFError) else type(error).__name__,
             "args": [self.encode(item if tagged.is_plain(item) else repr(item)) for item in error.args],
             "attrs": {name: self.encode(value) for name, value in attributes.items()},
             "remote": hasattr(error, "_remote_tb"),
