@@ -9,6 +9,8 @@ from abuse import MIB, WITH_STOCK, Target, eventually
 from hostile import REQUEST, Hostile, Refused, boxed_tuple, by_value, message, of_peer, of_server, request
 from netref.core import brine, consts
 
+stock_survives = pytest.mark.stock_survives
+
 
 @pytest.fixture(scope="module")
 def targets():
@@ -31,9 +33,6 @@ def target(request, targets):
             pytest.skip("stock survives it")
         request.applymarker(pytest.mark.xfail(strict=True, reason="stock does not survive it"))
     return targets(request.param)
-
-
-stock_survives = pytest.mark.stock_survives
 
 
 def refused(peer, handler, *boxes):
@@ -81,6 +80,7 @@ def test_small_request_for_a_large_result(target, left, operator, right):
         peer.ping()
 
 
+@stock_survives
 def test_answer_that_nobody_reads(target):
     """An answer of 64 MiB waits for a client that does not read; another client does not wait."""
     with target.withstands(300 * MIB), Hostile(target.port, receive_buffer=4096) as peer:
@@ -152,9 +152,16 @@ def test_names_that_are_not_granted(target, name):
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("raise_nasty", "Nasty"), ("interrupt", "KeyboardInterrupt"), ("exit", "SystemExit"), ("huge_int", "ValueError"),
-     ("surrogate", "UnicodeEncodeError"), ("long_chain", "ValueError"), ("cycle", "ValueError")],
-)  # fmt: skip
+    [
+        ("raise_nasty", "Nasty"),
+        ("interrupt", "KeyboardInterrupt"),
+        pytest.param("exit", "SystemExit", marks=stock_survives),
+        ("huge_int", "ValueError"),
+        ("surrogate", "UnicodeEncodeError"),
+        pytest.param("long_chain", "ValueError", marks=stock_survives),
+        pytest.param("cycle", "ValueError", marks=stock_survives),
+    ],
+)
 def test_whatever_a_service_does_there_is_one_answer(target, name, error):
     with target.withstands(honest=False), Hostile(target.port) as peer:
         with pytest.raises(Refused) as caught:
@@ -164,6 +171,7 @@ def test_whatever_a_service_does_there_is_one_answer(target, name, error):
             peer.ping()
 
 
+@stock_survives
 def test_interruptions_end_no_worker(target):
     """Thirty callbacks answered with a KeyboardInterrupt: each ends the serving of that client, and nothing else."""
     before = target.status("Threads")
@@ -244,6 +252,7 @@ def test_evil_exceptions(target, kind):
     assert target.alive
 
 
+@stock_survives  # so few of them, that is
 def test_exceptions_of_many_names(target):
     """A class for each of them would stay for the life of the process."""
     with target.withstands(24 * MIB, honest=False), Hostile(target.port) as peer:
