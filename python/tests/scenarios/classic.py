@@ -236,7 +236,8 @@ def arrays(side):
     delivered = side.rpyc.classic.deliver(conn, near)
     assert list(there.dot(delivered, there.ones(3))) == [3.0, 12.0]
     assert there.sum(conn.builtins.list([1, 2, 3])) == 6
-    assert numpy.float64(1.5) + far[0, 1] == 2.5
+    if int(numpy.__version__.split(".")[0]) >= 2:  # an older one takes no proxy on the right, in RPyC either
+        assert numpy.float64(1.5) + far[0, 1] == 2.5
     assert [list(row) for row in far] == [[9, 1, 2], [3, 4, 5]]
     assert list(far[:, 1]) == [1, 4] and (far > 3).sum() == 3
     assert repr(far) == repr(side.rpyc.classic.obtain(far))
