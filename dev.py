@@ -208,6 +208,7 @@ def check_style():
 
 
 def test_rust():
+    build_python()
     cargo("test", "--workspace", "--all-features", env=peers())
 
 

@@ -1,11 +1,14 @@
 """Iterating over a peer's containers: few round trips, and nobody can tell."""
 
+import asyncio
 import threading
+import time
 
 import pytest
 
 import iteration_scenarios
 import netref
+from netref import aio
 from pairings import PAIRINGS, run_scenario, scenarios
 
 
@@ -25,6 +28,9 @@ class Containers(netref.Service):
 
     def exposed_nothing(self):
         pass
+
+    def exposed_replace(self, index, item):
+        self.kept[index] = item
 
 
 @pytest.fixture
@@ -78,6 +84,85 @@ def test_calls_between_items_end_it_where_the_owner_keeps_the_container(conn, tr
             conn.root.nothing()
 
     assert 200 <= trips(loop) <= 210
+
+
+def _replace_awaiting(conn, index, item):
+    async def replace():
+        await aio.wrap(conn.root).replace(index, item)
+
+    asyncio.run(replace())
+
+
+def _replace_in_a_batch(conn, index, item):
+    with conn.batch() as batch:
+        batch.root.replace(index, item)
+
+
+WAYS_TO_REPLACE = {
+    "call": lambda conn, *args: conn.root.replace(*args),
+    "async": lambda conn, *args: netref.async_(conn.root.replace)(*args).wait(),
+    "await": _replace_awaiting,
+    "batch": _replace_in_a_batch,
+    "low level": lambda conn, *args: conn.async_request(netref.core.consts.HANDLE_CALL, conn.root.replace, args).wait(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_REPLACE)
+def test_what_is_replaced_by_any_request_is_seen(conn, way):
+    numbers = conn.root.keep("list(range(100))")
+    taken = []
+    for number in numbers:
+        taken.append(number)
+        if number == 50:
+            WAYS_TO_REPLACE[way](conn, 51, "replaced")
+    assert taken == [*range(51), "replaced", *range(52, 100)]
+
+
+class HeldUp(netref.SocketStream):
+    """A stream that gives nothing of what has come while it is held up."""
+
+    def __init__(self, sock):
+        super().__init__(sock)
+        self.flows = threading.Event()
+        self.flows.set()
+
+    def read(self, count):
+        data = super().read(count)
+        self.flows.wait()
+        return data
+
+
+def test_what_is_replaced_while_the_reply_is_on_its_way_is_seen(serve):
+    """The owner answers with what comes next, then replaces an item, and only after that the answer arrives."""
+    has_replaced = threading.Event()
+
+    class Replacing(Containers):
+        def exposed_replace(self, index, item):
+            super().exposed_replace(index, item)
+            has_replaced.set()
+
+    stream = HeldUp.connect("127.0.0.1", serve(Replacing).port)
+    with netref.connect_stream(stream) as conn:
+        iterator = iter(conn.root.keep("list(range(100))"))
+        replace = netref.async_(conn.root.replace)
+        taken = [next(iterator)]
+
+        def take_the_rest():
+            for number in iterator:
+                taken.append(number)  # extend() would ask for the length first
+
+        trips = conn.stats()["round_trips"]
+        stream.flows.clear()
+        iterating = threading.Thread(target=take_the_rest)
+        iterating.start()
+        while conn.stats()["round_trips"] == trips:
+            time.sleep(0.001)
+        result = replace(2, "replaced")
+        has_replaced.wait()
+        stream.flows.set()
+        iterating.join()
+        result.wait()
+    assert taken == [0, 1, "replaced", *range(3, 100)]
 
 
 def test_programs_that_see_each_request_see_each_item(serve):

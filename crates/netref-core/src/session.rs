@@ -125,6 +125,8 @@ impl Default for Options {
 pub struct Counters {
     /// Requests sent, without DEL and HELLO: each is one round trip.
     pub requests_sent: u64,
+    /// Those of them that ask what a class is like, and so change nothing over there.
+    pub inspections_sent: u64,
     /// Requests received, without DEL, HELLO and PING.
     pub requests_received: u64,
     /// Replies and exceptions received for our requests.
@@ -261,7 +263,8 @@ impl<O: Clone, T> Session<O, T> {
             ReplyKind::Exception => Draft::exception(dialect, seq),
         };
         let threads = self.binding.as_ref().map(|binding| binding.of_reply(seq));
-        Outgoing { seq, parent: None, depth: 0, threads, draft, compression: self.compression }
+        let compression = self.compression;
+        Outgoing { seq, parent: None, depth: 0, is_inspection: false, threads, draft, compression }
     }
 
     /// Queues a request; `token` comes back with the reply. After the [`end`](Self::end), gives the token back.
@@ -278,6 +281,7 @@ impl<O: Clone, T> Session<O, T> {
         }
         self.pending.insert(frame.seq, Pending::Call { token, depth: frame.depth });
         self.counters.requests_sent += 1;
+        self.counters.inspections_sent += u64::from(frame.is_inspection);
         self.queue(frame.bytes);
         // From now on a reply is awaited, and has to be read.
         self.unbegun.wake();
@@ -536,9 +540,11 @@ impl<O: Clone, T> Session<O, T> {
     // ---- inside
 
     fn outgoing<'a>(&self, seq: Seq, handler: impl Into<Handler<'a>>, parent: Option<Seq>) -> Outgoing {
+        let handler = handler.into();
+        let is_inspection = handler == Handler::Number(handlers::INSPECT);
         let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
         let threads = self.binding.as_ref().map(|_| Threads::default());
-        Outgoing { seq, parent, depth: 0, threads, draft, compression: self.compression }
+        Outgoing { seq, parent, depth: 0, is_inspection, threads, draft, compression: self.compression }
     }
 
     fn has_full_backlog(&self) -> bool {

@@ -164,10 +164,8 @@ impl ContainerIterator {
                 }
             }
         };
-        let proxy = slf.as_super();
-        let caught =
-            if proxy.get().connection(py).get().has_ahead()? { order.ask(proxy) } else { order.scout_out() };
-        proxy.get().set_ahead(true);
+        let caught = order.send(slf);
+        slf.as_super().get().set_ahead(true);
         let mut state = slf.get().state();
         state.is_fetching = false;
         match caught {
@@ -175,11 +173,7 @@ impl ContainerIterator {
                 state.ahead = catch.items.into_iter();
                 state.is_all = catch.is_all;
                 state.scout = catch.scout;
-                state.since = if catch.is_sole {
-                    Moment::mentions(slf, &order.container)
-                } else {
-                    Moment::requests(slf)
-                };
+                state.since = catch.since;
                 Ok(true)
             }
             outcome => {
@@ -205,21 +199,29 @@ impl State {
 }
 
 impl Moment {
-    fn requests(iterator: &Bound<'_, ContainerIterator>) -> Self {
+    fn requests(iterator: &Bound<'_, ContainerIterator>) -> PyResult<Self> {
         let proxy = iterator.as_super().get();
-        Self::Requests(proxy.connection(iterator.py()).get().requests())
+        proxy.connection(iterator.py()).get().requests().map(Self::Requests)
     }
 
     fn mentions(iterator: &Bound<'_, ContainerIterator>, container: &Bound<'_, BaseNetref>) -> Self {
         Self::Mentions(iterator.as_super().get().mentions() + container.get().mentions())
     }
 
-    /// Whether nothing that matters has happened since.
-    fn is_now(self, iterator: &Bound<'_, ContainerIterator>, container: &Py<BaseNetref>) -> bool {
+    /// When only so many more have been counted.
+    fn after(self, more: u64) -> Self {
         match self {
-            Self::Requests(_) => self == Self::requests(iterator),
-            Self::Mentions(_) => self == Self::mentions(iterator, container.bind(iterator.py())),
+            Self::Requests(count) => Self::Requests(count + more),
+            Self::Mentions(count) => Self::Mentions(count + more),
         }
+    }
+
+    /// Whether nothing that matters has happened since.
+    fn is_now(self, iterator: &Bound<'_, ContainerIterator>, container: &Py<BaseNetref>) -> PyResult<bool> {
+        Ok(match self {
+            Self::Requests(_) => self == Self::requests(iterator)?,
+            Self::Mentions(_) => self == Self::mentions(iterator, container.bind(iterator.py())),
+        })
     }
 }
 
@@ -255,16 +257,26 @@ struct Order<'py> {
 struct Catch {
     items: Vec<Py<PyAny>>,
     is_all: bool,
-    /// Nobody over there can change the container.
-    is_sole: bool,
+    /// The last moment at which the items were known to be those in the container. Taken beforehand: what is counted while the
+    /// reply is on its way may have changed them.
+    since: Moment,
     scout: Option<Py<PyAny>>,
 }
 
 impl<'py> Order<'py> {
+    fn send(&self, iterator: &Bound<'py, ContainerIterator>) -> PyResult<Option<Catch>> {
+        if iterator.as_super().get().connection(iterator.py()).get().has_ahead()? {
+            self.ask(iterator)
+        } else {
+            self.scout_out(iterator)
+        }
+    }
+
     /// One round trip.
-    fn ask(&self, iterator: &Bound<'py, BaseNetref>) -> PyResult<Option<Catch>> {
+    fn ask(&self, iterator: &Bound<'py, ContainerIterator>) -> PyResult<Option<Catch>> {
         let numbers = PyTuple::new(iterator.py(), [self.taken, self.taken_there, self.count])?;
         let args = [iterator.as_any(), numbers.as_any()];
+        let (requests, mentions) = (Moment::requests(iterator)?, Moment::mentions(iterator, &self.container));
         let call = {
             let _as_it_is = AsItIs::enter();
             BaseNetref::start(&self.container, handlers::AHEAD, &args)?
@@ -275,11 +287,13 @@ impl<'py> Order<'py> {
         }
         let (is_all, is_sole, items): (bool, bool, Bound<'py, PyTuple>) = answer.extract()?;
         let items = items.iter().map(Bound::unbind).collect();
-        Ok(Some(Catch { items, is_all, is_sole, scout: None }))
+        // Where nobody over there can change the container, only who names it or its iterator can, as this request does.
+        let since = if is_sole { mentions.after(2) } else { requests.after(1) };
+        Ok(Some(Catch { items, is_all, since, scout: None }))
     }
 
     /// One round trip, and another at first.
-    fn scout_out(&self) -> PyResult<Option<Catch>> {
+    fn scout_out(&self, iterator: &Bound<'py, ContainerIterator>) -> PyResult<Option<Catch>> {
         let py = self.container.py();
         let (scout, known) = match &self.scout {
             Some(scout) => (scout.clone(), 0),
@@ -288,12 +302,14 @@ impl<'py> Order<'py> {
                 (calls::call_looked_up(&self.container, iter, &PyTuple::empty(py), None)?, self.taken)
             }
         };
+        let before = Moment::requests(iterator)?;
         let Ok(proxy) = scout.cast::<BaseNetref>() else { return Ok(None) };
         let wanted = (known + self.count).into_pyobject(py)?;
         let answer = BaseNetref::request(proxy, handlers::BUFFITER, &[wanted.as_any()])?;
         let items: Vec<_> = answer.cast::<PyTuple>()?.iter().skip(known).map(Bound::unbind).collect();
         // Fewer than asked for may be all that the peer gives at a time.
-        Ok(Some(Catch { is_all: items.is_empty(), items, is_sole: false, scout: Some(scout.unbind()) }))
+        let scout = Some(scout.unbind());
+        Ok(Some(Catch { is_all: items.is_empty(), items, since: before.after(1), scout }))
     }
 }
 
@@ -321,7 +337,7 @@ impl ContainerIterator {
             if state.taken == 0 {
                 break;
             }
-            let is_now = state.since.is_now(slf, container);
+            let is_now = state.since.is_now(slf, container)?;
             if state.count > 0 && is_now {
                 if let Some(item) = state.ahead.next() {
                     state.taken += 1;
@@ -345,11 +361,12 @@ impl ContainerIterator {
                 break;
             }
         }
+        let before = Moment::requests(slf)?;
         let item = calls::call_looked_up(slf.as_super(), intern!(py, "__next__"), &PyTuple::empty(py), None)?;
         let mut state = slf.get().state();
         state.taken += 1;
         state.taken_there += 1;
-        state.since = Moment::requests(slf);
+        state.since = before.after(1);
         Ok(item)
     }
 

@@ -1,6 +1,6 @@
 //! `_netref.Connection`, the base class of `netref.core.protocol.Connection`.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,6 @@ pub(crate) struct Connection {
     settings: OnceLock<LiveSettings>,
     /// The program has a `sync_request` of its own, which proxies' requests have to go through.
     has_own_requests: AtomicBool,
-    /// Requests that were sent, and requests of the peer that were carried out.
-    requests: AtomicU64,
     /// The program has replaced steps that messages go through, so all of them are taken in Python.
     has_own_steps: AtomicBool,
 }
@@ -281,13 +279,10 @@ impl Connection {
         self.link.get().ok_or_else(|| PyRuntimeError::new_err("the connection has not been started"))
     }
 
-    /// Takes note that a request is sent, or carried out for the peer.
-    pub(crate) fn count_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// How many requests were sent, and received, that may have changed something.
+    pub(crate) fn requests(&self) -> PyResult<u64> {
+        let counters = self.link()?.session().counters();
+        Ok(counters.requests_sent - counters.inspections_sent + counters.requests_received)
     }
 
     /// Whether the peer answers requests AHEAD.
@@ -390,7 +385,6 @@ impl Connection {
         let world = Objects::of(slf, link);
         let limit = self.time_limit(py)?;
         Method::look_up_waiting(py);
-        self.count_request();
         let exchanged = if link.host().hub().is_some() {
             Self::exchange_in_greenlet(py, link, handler, limit, |boxer| write(&world, boxer))
         } else {
@@ -426,7 +420,6 @@ impl Connection {
         handler: i64,
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Arc<Call<Shared>>> {
-        self.count_request();
         let link = self.link()?;
         let world = Objects::of(slf, link);
         link.start(handler, None, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)

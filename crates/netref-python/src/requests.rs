@@ -39,7 +39,6 @@ pub(crate) fn handle<'py>(
     link: &Arc<Link<PyHost>>,
     mut message: Inbound<Shared>,
 ) -> PyResult<()> {
-    connection.get().count_request();
     if connection.get().has_own_steps() {
         return steps::handle(connection, link, message);
     }

@@ -55,7 +55,6 @@ impl AsyncResult {
         let link = connection.get().link()?;
         let world = Objects::of(connection, link);
         Method::look_up_waiting(py);
-        connection.get().count_request();
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().expiry = expiry(timeout);
         Self::start_as(&result, describe(handler, args), |on_done| {

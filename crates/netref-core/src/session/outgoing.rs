@@ -24,6 +24,7 @@ pub struct Outgoing {
     pub(super) threads: Option<Threads>,
     /// Calls that this one is inside of.
     pub(super) depth: usize,
+    pub(super) is_inspection: bool,
     pub(super) draft: Draft,
     pub(super) compression: Compression,
 }
@@ -59,9 +60,12 @@ impl Outgoing {
             self.draft.bind(threads);
         }
         match self.draft.check_size() {
-            Ok(()) => {
-                Ok(Sealed { seq: self.seq, depth: self.depth, bytes: self.draft.seal(self.compression) })
-            }
+            Ok(()) => Ok(Sealed {
+                seq: self.seq,
+                depth: self.depth,
+                is_inspection: self.is_inspection,
+                bytes: self.draft.seal(self.compression),
+            }),
             Err(error) => Err(Unsendable { message: Box::new(self), error }),
         }
     }
@@ -82,6 +86,7 @@ pub struct Unsendable {
 pub struct Sealed {
     pub(super) seq: Seq,
     pub(super) depth: usize,
+    pub(super) is_inspection: bool,
     pub(super) bytes: Vec<u8>,
 }
 
