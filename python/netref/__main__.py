@@ -11,6 +11,7 @@ commands:
   run       run a program written for RPyC with netref in its place
   classic   serve classic mode; takes the options of rpyc_classic
   registry  run a registry; takes the options of rpyc_registry
+  cp        copy files to a server of classic mode, or from one
 
 `netref COMMAND --help` says more.
 """
@@ -36,6 +37,10 @@ def main(arguments=None):
         from netref.cli.rpyc_registry import RegistryServer
 
         return RegistryServer.run(["netref registry", *rest])
+    if command == "cp":
+        from netref.cli.cp import Copy
+
+        return Copy.run(["netref cp", *rest])
     if command in ("-h", "--help"):
         print(USAGE, end="")
         return 0

@@ -115,6 +115,12 @@ impl Connection {
         Ok(())
     }
 
+    /// What a netref peer calls itself, such as ``"netref 0.1.0"``; None for a stock peer, or before its first answer.
+    #[getter]
+    fn peer_software(&self) -> PyResult<Option<String>> {
+        Ok(self.link()?.session().peer().map(|hello| hello.software.clone()))
+    }
+
     /// Sends a request and waits for its result. One round trip.
     ///
     /// :param handler: number of the request, one of `consts.HANDLE_*`

@@ -8,7 +8,7 @@ import sys
 from netref.core.consts import STREAM_CHUNK
 from netref.core.service import ClassicService, ModuleNamespace, Slave
 from netref.lib.compat import pickle
-from netref.utils import factory
+from netref.utils import factory, transfer
 
 __all__ = [
     "DEFAULT_SERVER_PORT",
@@ -139,75 +139,79 @@ def connect_multiprocess(args={}):
     return factory.connect_multiprocess(SlaveService, remote_service=SlaveService, args=args)
 
 
-def upload(conn, localpath, remotepath, filter=None, ignore_invalid=False, chunk_size=STREAM_CHUNK):
-    """Copies a file, or a directory with all that is in it, to the other side.
+def upload(conn, localpath, remotepath, filter=None, ignore_invalid=False, chunk_size=STREAM_CHUNK, *, progress=None):
+    """Copies a file, or a directory with all that is in it, to the other side. Several chunks of a file are under way at a time,
+    if the other side can write them at their places.
 
     :param filter: called with the name of each entry of a directory, says whether to copy it; all by default
     :param ignore_invalid: whether to skip what is neither a file nor a directory
-    :param chunk_size: bytes of a round trip
+    :param chunk_size: bytes of a message: 1 MiB at most, and between netref peers also by default
+    :param progress: True for a bar on the terminal for each file, if standard error is one; or a function to call now and then
+        with the bytes copied, all bytes (None while that is not known) and the path of the file that is copied
     :raises ValueError: if ``localpath`` is neither, and that is not to be ignored
     """
     if os.path.isdir(localpath):
-        upload_dir(conn, localpath, remotepath, filter, chunk_size)
+        upload_dir(conn, localpath, remotepath, filter, chunk_size, progress=progress)
     elif os.path.isfile(localpath):
-        upload_file(conn, localpath, remotepath, chunk_size)
+        upload_file(conn, localpath, remotepath, chunk_size, progress=progress)
     elif not ignore_invalid:
         raise ValueError(f"cannot upload {localpath!r}")
 
 
-def upload_file(conn, localpath, remotepath, chunk_size=STREAM_CHUNK):
+def upload_file(conn, localpath, remotepath, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies a file to the other side. Parameters as for :func:`upload`."""
-    with open(localpath, "rb") as source, conn.builtin.open(remotepath, "wb") as target:
-        _copy(source, target, chunk_size)
+    transfer.upload_file(conn, localpath, remotepath, chunk_size, transfer.reporter(progress, localpath))
 
 
-def upload_dir(conn, localpath, remotepath, filter=None, chunk_size=STREAM_CHUNK):
+def upload_dir(conn, localpath, remotepath, filter=None, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies a directory to the other side, into a directory that may exist. Parameters as for :func:`upload`."""
     path = conn.modules.os.path
     if not path.isdir(remotepath):
         conn.modules.os.makedirs(remotepath)
     for name in os.listdir(localpath):
         if filter is None or filter(name):
-            upload(conn, os.path.join(localpath, name), path.join(remotepath, name), filter, True, chunk_size)
+            target = path.join(remotepath, name)
+            upload(conn, os.path.join(localpath, name), target, filter, True, chunk_size, progress=progress)
 
 
-def download(conn, remotepath, localpath, filter=None, ignore_invalid=False, chunk_size=STREAM_CHUNK):
+def download(conn, remotepath, localpath, filter=None, ignore_invalid=False, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies a file, or a directory with all that is in it, from the other side. Parameters as for :func:`upload`."""
     path = conn.modules.os.path
     if path.isdir(remotepath):
-        download_dir(conn, remotepath, localpath, filter, chunk_size)
+        download_dir(conn, remotepath, localpath, filter, chunk_size, progress=progress)
     elif path.isfile(remotepath):
-        download_file(conn, remotepath, localpath, chunk_size)
+        download_file(conn, remotepath, localpath, chunk_size, progress=progress)
     elif not ignore_invalid:
         raise ValueError(f"cannot download {remotepath!r}")
 
 
-def download_file(conn, remotepath, localpath, chunk_size=STREAM_CHUNK):
+def download_file(conn, remotepath, localpath, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies a file from the other side. Parameters as for :func:`upload`."""
-    with conn.builtin.open(remotepath, "rb") as source, open(localpath, "wb") as target:
-        _copy(source, target, chunk_size)
+    transfer.download_file(conn, remotepath, localpath, chunk_size, transfer.reporter(progress, remotepath))
 
 
-def download_dir(conn, remotepath, localpath, filter=None, chunk_size=STREAM_CHUNK):
+def download_dir(conn, remotepath, localpath, filter=None, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies a directory from the other side, into a directory that may exist. Parameters as for :func:`upload`."""
     os.makedirs(localpath, exist_ok=True)
     for name in conn.modules.os.listdir(remotepath):
         if filter is None or filter(name):
             source = conn.modules.os.path.join(remotepath, name)
-            download(conn, source, os.path.join(localpath, name), filter, True, chunk_size)
+            download(conn, source, os.path.join(localpath, name), filter, True, chunk_size, progress=progress)
 
 
-def upload_package(conn, module, remotepath=None, chunk_size=STREAM_CHUNK):
+def upload_package(conn, module, remotepath=None, chunk_size=STREAM_CHUNK, *, progress=None):
     """Copies the directory that a module's source file is in to the other side.
 
     :param module: the module, usually a package
     :param remotepath: the directory to copy to; by default one named like the module among the other side's libraries
-    :param chunk_size: bytes of a round trip
+    :param chunk_size: bytes of a message
+    :param progress: as for :func:`upload`
     """
     if remotepath is None:
         libraries = conn.modules.sysconfig.get_path("purelib")
         remotepath = conn.modules.os.path.join(libraries, module.__name__)
-    upload(conn, os.path.dirname(os.path.abspath(inspect.getsourcefile(module))), remotepath, chunk_size=chunk_size)
+    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(module)))
+    upload(conn, directory, remotepath, chunk_size=chunk_size, progress=progress)
 
 
 upload_module = upload_package
@@ -285,8 +289,3 @@ class MockClassicConnection:
     def __init__(self):
         self.root = Slave()
         ClassicService._install(self, self.root)
-
-
-def _copy(source, target, chunk_size):
-    while chunk := source.read(chunk_size):
-        target.write(chunk)

@@ -47,6 +47,7 @@ DEFAULT_SERVER_SSL_PORT: int
 SlaveService = ClassicService
 
 _Filter = Callable[[str], bool] | None
+_Progress = Callable[[int, int | None, str], object] | bool | None
 
 def connect_channel(channel: Channel) -> Connection: ...
 def connect_stream(stream: Stream) -> Connection: ...
@@ -76,9 +77,21 @@ def upload(
     filter: _Filter = None,
     ignore_invalid: bool = False,
     chunk_size: int = ...,
+    *,
+    progress: _Progress = None,
 ) -> None: ...
-def upload_file(conn: Connection, localpath: str, remotepath: str, chunk_size: int = ...) -> None: ...
-def upload_dir(conn: Connection, localpath: str, remotepath: str, filter: _Filter = None, chunk_size: int = ...) -> None: ...
+def upload_file(
+    conn: Connection, localpath: str, remotepath: str, chunk_size: int = ..., *, progress: _Progress = None
+) -> None: ...
+def upload_dir(
+    conn: Connection,
+    localpath: str,
+    remotepath: str,
+    filter: _Filter = None,
+    chunk_size: int = ...,
+    *,
+    progress: _Progress = None,
+) -> None: ...
 def download(
     conn: Connection,
     remotepath: str,
@@ -86,10 +99,24 @@ def download(
     filter: _Filter = None,
     ignore_invalid: bool = False,
     chunk_size: int = ...,
+    *,
+    progress: _Progress = None,
 ) -> None: ...
-def download_file(conn: Connection, remotepath: str, localpath: str, chunk_size: int = ...) -> None: ...
-def download_dir(conn: Connection, remotepath: str, localpath: str, filter: _Filter = None, chunk_size: int = ...) -> None: ...
-def upload_package(conn: Connection, module: ModuleType, remotepath: str | None = None, chunk_size: int = ...) -> None: ...
+def download_file(
+    conn: Connection, remotepath: str, localpath: str, chunk_size: int = ..., *, progress: _Progress = None
+) -> None: ...
+def download_dir(
+    conn: Connection,
+    remotepath: str,
+    localpath: str,
+    filter: _Filter = None,
+    chunk_size: int = ...,
+    *,
+    progress: _Progress = None,
+) -> None: ...
+def upload_package(
+    conn: Connection, module: ModuleType, remotepath: str | None = None, chunk_size: int = ..., *, progress: _Progress = None
+) -> None: ...
 
 upload_module = upload_package
 
