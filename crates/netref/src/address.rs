@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use crate::error::{Error, Result};
 
@@ -83,6 +85,14 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// The name that certificates are checked against.
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix { .. } => "localhost",
+        }
+    }
+
     /// Connects, trying every address of the host in turn until `timeout` is over.
     pub(crate) fn connect(&self, timeout: Duration) -> Result<OwnedFd> {
         let connected = match self {
@@ -148,6 +158,16 @@ impl Listener {
             }
             Self::Unix(listener, _) => Ok(listener.accept()?.0.into()),
         }
+    }
+
+    /// Refuses clients from now on, and wakes the thread that accepts them.
+    pub(crate) fn stop(&self) {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            Self::Unix(listener, _) => SockRef::from(listener),
+        };
+        // Fails only if it is stopped already.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 }
 

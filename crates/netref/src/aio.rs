@@ -54,6 +54,7 @@ mod handling;
 mod iter;
 mod peer;
 mod remote;
+mod secured;
 mod server;
 mod stream;
 mod tasks;

@@ -140,8 +140,8 @@ impl Connection {
         (operation.read)(self.request(operation.request)?)
     }
 
-    pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, credentials: None, root: Arc::default() }
+    pub(crate) fn new(peer: Peer, credentials: Option<Credentials>) -> Self {
+        Self { peer, credentials: credentials.map(Arc::new), root: Arc::default() }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -296,8 +296,8 @@ impl Options {
         self
     }
 
-    /// What to do with a socket before it is a connection's: TLS, or proving that one knows a secret. For connections that the
-    /// thread driver runs; with others it is an error, since they would go without.
+    /// What to do with a socket before it is a connection's: TLS, or proving that one knows a secret. Nothing is done to
+    /// sockets and streams that are connections' from the start ([`over_socket`](Self::over_socket), `aio::over_stream`).
     #[must_use]
     pub fn handshake(mut self, handshake: impl Handshake) -> Self {
         self.handshake = Some(Arc::new(handshake));
@@ -314,12 +314,8 @@ impl Options {
         let Some(handshake) = &self.handshake else {
             return self.start(socket, self.service.clone(), true);
         };
-        let host = match &address {
-            Address::Tcp { host, .. } => host,
-            Address::Unix { .. } => "localhost",
-        };
         let peer = address_of(&socket);
-        let secured = handshake.connect(socket, host, self.handshake_deadline());
+        let secured = handshake.connect(socket, address.host(), self.handshake_deadline());
         let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
         Ok(self.start_over(secured, peer, self.service.clone(), true))
     }
@@ -332,18 +328,8 @@ impl Options {
         Ok(self.start_over(secured, peer, Some(service), false))
     }
 
-    fn handshake_deadline(&self) -> Option<Instant> {
+    pub(crate) fn handshake_deadline(&self) -> Option<Instant> {
         Instant::now().checked_add(self.limits.handshake_timeout?)
-    }
-
-    /// That there is to be a handshake, which nobody would do.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn check_no_handshake(&self) -> Result<()> {
-        if self.handshake.is_none() {
-            return Ok(());
-        }
-        let text = "the option `handshake` is for the thread driver; for tokio, do it yourself and use aio::over_stream";
-        Err(Error::Io(std::io::Error::new(std::io::ErrorKind::Unsupported, text)))
     }
 
     /// Makes a connection over a connected socket. One side of the two must be the `initiator`.
@@ -384,9 +370,7 @@ impl Options {
         };
         let link = Link::new(RustHost::new(self.side(service, address)), transport, options);
         let peer = ThreadsPeer::new(link);
-        let mut connection = Connection::new(Peer::Threads(peer));
-        connection.credentials = credentials.map(Arc::new);
-        connection
+        Connection::new(Peer::Threads(peer), credentials)
     }
 
     /// The dialect to start with; none for an acceptor, which follows its peer.
@@ -406,7 +390,7 @@ impl Options {
 }
 
 /// The address of the peer, or nothing if it has none.
-fn address_of(socket: &OwnedFd) -> String {
+pub(crate) fn address_of(socket: &OwnedFd) -> String {
     let peer = rustix::net::getpeername(socket).ok().flatten();
     let address = peer.and_then(|address| std::net::SocketAddr::try_from(address).ok());
     address.map(|address| address.to_string()).unwrap_or_default()

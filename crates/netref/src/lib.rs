@@ -198,6 +198,7 @@ mod running;
 #[cfg(feature = "secret")]
 mod secret;
 mod server;
+mod server_stats;
 mod service;
 mod side;
 pub mod threads;
@@ -227,6 +228,7 @@ pub use remote::{Comparison, ExtractAll, Remote};
 #[cfg(feature = "secret")]
 pub use secret::SharedSecret;
 pub use server::{Server, serve};
+pub use server_stats::ServerStats;
 pub use service::Service;
 pub use time_limit::with_timeout;
 pub use value::{BigInt, Value};

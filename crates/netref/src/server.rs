@@ -1,6 +1,5 @@
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
 use crate::error::Result;
+use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
 
 /// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
@@ -48,6 +48,7 @@ pub struct Server {
     clients: Mutex<Vec<Weak<Connection>>>,
     /// Clients that are there, from the moment that they are accepted.
     present: AtomicUsize,
+    counters: ServerCounters,
     stopped: AtomicBool,
 }
 
@@ -85,6 +86,7 @@ impl Server {
             service: Box::new(move || service()),
             clients: Mutex::default(),
             present: AtomicUsize::new(0),
+            counters: ServerCounters::default(),
             stopped: AtomicBool::new(false),
         }))
     }
@@ -93,6 +95,13 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What has become of the server's clients so far. It logs nothing; why a client's connection ended is told to
+    /// [`Service::disconnected`].
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.counters.with(self.present.load(Ordering::Acquire))
     }
 
     /// Accepts and serves clients until [`stop`](Self::stop). Running out of file descriptors, memory or threads
@@ -105,6 +114,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) if self.stopped.load(Ordering::Acquire) => return,
                 Err(_) => {
+                    count(&self.counters.accept_errors);
                     thread::sleep(pause);
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
@@ -152,19 +162,16 @@ impl Server {
 
     fn stop_accepting(&self) {
         self.stopped.store(true, Ordering::Release);
-        let listener = match &self.listener {
-            Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
-            Listener::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
-        };
-        // Wakes the accepting thread; on a socket that is gone already there is nobody to wake.
-        if let Ok(listener) = listener {
-            let _ = socket2::Socket::from(listener).shutdown(Shutdown::Both);
-        }
+        self.listener.stop();
     }
 
     fn spawn(self: &Arc<Self>, socket: OwnedFd) -> io::Result<()> {
-        // One too many is hung up on at once.
-        let Some(place) = self.place() else { return Ok(()) };
+        count(&self.counters.accepted);
+        let Some(place) = self.place() else {
+            // One too many is hung up on at once.
+            count(&self.counters.refused);
+            return Ok(());
+        };
         let server = self.clone();
         thread::Builder::new()
             .name("netref-client".into())
@@ -185,7 +192,9 @@ impl Server {
     fn serve_client(&self, socket: OwnedFd) {
         let service = (self.service)();
         // Refused by the handshake; or a socket that refuses its settings, whose peer is gone.
-        let Ok(connection) = self.options.accept(socket, service.clone()) else { return };
+        let Ok(connection) = self.options.accept(socket, service.clone()) else {
+            return count(&self.counters.failed);
+        };
         let connection = Arc::new(connection);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|client| client.strong_count() > 0);
@@ -193,10 +202,11 @@ impl Server {
         drop(clients);
         if service.connected(&connection).is_err() {
             connection.close();
-            return;
+            return count(&self.counters.failed);
         }
         connection.peer().on_end(Box::new(move |closed| service.disconnected(closed)));
         connection.serve_all();
+        count(&self.counters.served);
     }
 }
 

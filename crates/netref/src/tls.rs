@@ -1,4 +1,4 @@
-//! TLS, by rustls: for the thread driver. (For tokio, give a stream of `tokio-rustls` to `aio::over_stream`.)
+//! TLS, by rustls, for both drivers.
 //!
 //! A client verifies the server by default, its name included: against the certificates that it [trusts](Tls::trusting), or by
 //! [pinning](Tls::pinning) the server's very certificate, which needs no name. There is no way to verify nothing.

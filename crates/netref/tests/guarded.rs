@@ -1,4 +1,5 @@
-//! TLS and shared secrets: who is let in, who is not, and what is known of who is. And servers that are full, or end.
+//! TLS and shared secrets: who is let in, who is not, and what is known of who is. And servers that are full, or end. All of it
+//! with both drivers.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -7,13 +8,16 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use netref::protocol::Limits;
 use netref::tls::Tls;
-use netref::{Address, Connection, Credentials, Error, Options, Result, Server, Service, SharedSecret};
+use netref::{
+    Address, Connection, Credentials, Error, Options, Result, Server, ServerStats, Service, SharedSecret, aio,
+};
+use tokio::runtime::Runtime;
 
 const SECRET: &[u8] = b"a secret of sixteen bytes or more";
 
@@ -52,15 +56,86 @@ impl Service for Telling {
 
 type Seen = Arc<Mutex<Vec<Option<Credentials>>>>;
 
-fn serve(options: Options) -> (Arc<Server>, String, Seen) {
+/// What drives a side's connections.
+#[derive(Clone, Copy, Debug)]
+enum Driver {
+    Threads,
+    Tokio,
+}
+
+use Driver::{Threads, Tokio};
+
+const DRIVERS: [Driver; 2] = [Threads, Tokio];
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// A server that runs.
+#[derive(Clone)]
+enum Running {
+    Threads(Arc<Server>),
+    Tokio(Arc<aio::Server>),
+}
+
+impl Running {
+    fn start<S: Service>(
+        driver: Driver,
+        options: Options,
+        service: impl Fn() -> Arc<S> + Send + Sync + 'static,
+    ) -> Self {
+        let url = "tcp://127.0.0.1:0";
+        match driver {
+            Threads => {
+                let server = Server::with_options(url, options, service).unwrap();
+                let running = server.clone();
+                thread::spawn(move || running.run());
+                Self::Threads(server)
+            }
+            Tokio => {
+                let server = RUNTIME.block_on(aio::Server::with_options(url, options, service)).unwrap();
+                let running = server.clone();
+                RUNTIME.spawn(async move { running.run().await });
+                Self::Tokio(server)
+            }
+        }
+    }
+
+    fn url(&self) -> String {
+        let address = match self {
+            Self::Threads(server) => server.address(),
+            Self::Tokio(server) => server.address(),
+        };
+        let &Address::Tcp { port, .. } = address else { unreachable!("a TCP port was asked for") };
+        format!("tcp://localhost:{port}")
+    }
+
+    fn stop_gracefully(&self, grace: Duration) {
+        match self {
+            Self::Threads(server) => server.stop_gracefully(grace),
+            Self::Tokio(server) => server.stop_gracefully(grace),
+        }
+    }
+
+    fn stats(&self) -> ServerStats {
+        match self {
+            Self::Threads(server) => server.stats(),
+            Self::Tokio(server) => server.stats(),
+        }
+    }
+}
+
+fn serve(driver: Driver, options: Options) -> (Running, String, Seen) {
     let seen = Seen::default();
     let telling = seen.clone();
-    let service = move || Arc::new(Telling(telling.clone()));
-    let server = Server::with_options("tcp://127.0.0.1:0", options, service).unwrap();
-    let running = server.clone();
-    thread::spawn(move || running.run());
-    let &Address::Tcp { port, .. } = server.address() else { unreachable!("a TCP port was asked for") };
-    (server, format!("tcp://localhost:{port}"), seen)
+    let server = Running::start(driver, options, move || Arc::new(Telling(telling.clone())));
+    let url = server.url();
+    (server, url, seen)
+}
+
+fn connect(driver: Driver, options: &Options, url: &str) -> Result<Connection> {
+    match driver {
+        Threads => options.connect(url),
+        Tokio => RUNTIME.block_on(aio::connect_with(options, url)).map(Connection::from),
+    }
 }
 
 /// An authority, a server's certificate for localhost, and a client's, as PEM files.
@@ -99,8 +174,8 @@ impl Papers {
     }
 }
 
-fn greeting(options: &Options, url: &str) -> Result<String> {
-    let conn = options.connect(url)?;
+fn greeting(driver: Driver, options: &Options, url: &str) -> Result<String> {
+    let conn = connect(driver, options, url)?;
     conn.root()?.call_method("greet", ("you",))?.extract()
 }
 
@@ -110,135 +185,183 @@ fn guarded_by(handshake: impl netref::Handshake) -> Options {
 
 #[test]
 fn a_client_verifies_the_server_and_its_name() {
-    let papers = Papers::new("verify");
-    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
-    let (_server, url, seen) = serve(guarded_by(server));
-    let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
-    assert_eq!(greeting(&trusting, &url).unwrap(), "Hello, you!");
-    assert_eq!(*seen.lock().unwrap(), [None], "clients need no certificate");
-    // Another name for the same server, which its certificate does not have.
-    let by_address = url.replace("localhost", "127.0.0.1");
-    assert!(matches!(greeting(&trusting, &by_address), Err(Error::Connect { .. })));
-    // Another authority.
-    let strangers = Papers::new("strangers");
-    let suspicious = guarded_by(Tls::trusting(strangers.file("ca.pem")).unwrap());
-    let refused = greeting(&suspicious, &url).unwrap_err().to_string();
-    assert!(refused.contains("certificate"), "{refused}");
+    for driver in DRIVERS {
+        let papers = Papers::new("verify");
+        let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let (_server, url, seen) = serve(driver, guarded_by(server));
+        let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+        assert_eq!(greeting(driver, &trusting, &url).unwrap(), "Hello, you!");
+        assert_eq!(*seen.lock().unwrap(), [None], "clients need no certificate");
+        // Another name for the same server, which its certificate does not have.
+        let by_address = url.replace("localhost", "127.0.0.1");
+        assert!(matches!(greeting(driver, &trusting, &by_address), Err(Error::Connect { .. })));
+        // Another authority.
+        let strangers = Papers::new("strangers");
+        let suspicious = guarded_by(Tls::trusting(strangers.file("ca.pem")).unwrap());
+        let refused = greeting(driver, &suspicious, &url).unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{refused}");
+    }
 }
 
 #[test]
 fn a_pinned_certificate_is_the_only_one() {
-    let papers = Papers::new("pin");
-    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
-    let (_server, url, _) = serve(guarded_by(server));
-    let pinning = guarded_by(Tls::pinning(papers.file("server.pem")).unwrap());
-    assert_eq!(greeting(&pinning, &url.replace("localhost", "127.0.0.1")).unwrap(), "Hello, you!");
-    let wrong = guarded_by(Tls::pinning(papers.file("other.pem")).unwrap());
-    assert!(matches!(greeting(&wrong, &url), Err(Error::Connect { .. })));
+    for driver in DRIVERS {
+        let papers = Papers::new("pin");
+        let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let (_server, url, _) = serve(driver, guarded_by(server));
+        let pinning = guarded_by(Tls::pinning(papers.file("server.pem")).unwrap());
+        assert_eq!(
+            greeting(driver, &pinning, &url.replace("localhost", "127.0.0.1")).unwrap(),
+            "Hello, you!"
+        );
+        let wrong = guarded_by(Tls::pinning(papers.file("other.pem")).unwrap());
+        assert!(matches!(greeting(driver, &wrong, &url), Err(Error::Connect { .. })));
+    }
 }
 
 #[test]
 fn a_clients_certificate_is_its_credentials() {
-    let papers = Papers::new("client");
-    let file = |name| papers.file(name);
-    let server = Tls::server_for(file("server.pem"), file("server.key"), file("ca.pem")).unwrap();
-    let (_server, url, seen) = serve(guarded_by(server));
-    let known = Tls::trusting_as(file("ca.pem"), file("client.pem"), file("client.key")).unwrap();
-    assert_eq!(greeting(&guarded_by(known), &url).unwrap(), "Hello, you!");
-    match &seen.lock().unwrap()[..] {
-        [Some(Credentials::Certificates(chain))] => assert!(!chain.is_empty()),
-        other => panic!("{other:?}"),
+    for driver in DRIVERS {
+        let papers = Papers::new("client");
+        let file = |name| papers.file(name);
+        let server = Tls::server_for(file("server.pem"), file("server.key"), file("ca.pem")).unwrap();
+        let (_server, url, seen) = serve(driver, guarded_by(server));
+        let known = Tls::trusting_as(file("ca.pem"), file("client.pem"), file("client.key")).unwrap();
+        assert_eq!(greeting(driver, &guarded_by(known), &url).unwrap(), "Hello, you!");
+        match &seen.lock().unwrap()[..] {
+            [Some(Credentials::Certificates(chain))] => assert!(!chain.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        let unknown = guarded_by(Tls::trusting(file("ca.pem")).unwrap());
+        greeting(driver, &unknown, &url).unwrap_err();
+        assert_eq!(seen.lock().unwrap().len(), 1);
     }
-    let unknown = guarded_by(Tls::trusting(file("ca.pem")).unwrap());
-    greeting(&unknown, &url).unwrap_err();
-    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 #[test]
 fn large_messages_cross_tls_both_ways_at_once() {
     let papers = Papers::new("large");
-    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
-    let (_server, url, _) = serve(guarded_by(server));
-    let conn = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap()).connect(&url).unwrap();
-    let root = conn.root().unwrap();
-    let text = "x".repeat(3_000_000);
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..3 {
-                    let size: usize = root.call_method("size", (text.as_str(),)).unwrap().extract().unwrap();
-                    assert_eq!(size, text.len());
-                    let greeting: String =
-                        root.call_method("greet", (text.as_str(),)).unwrap().extract().unwrap();
-                    assert_eq!(greeting.len(), text.len() + 8);
-                }
-            });
-        }
-    });
+    for (client, server) in [(Threads, Threads), (Threads, Tokio), (Tokio, Threads), (Tokio, Tokio)] {
+        let tls = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let (_server, url, _) = serve(server, guarded_by(tls));
+        let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+        let conn = connect(client, &trusting, &url).unwrap();
+        let root = conn.root().unwrap();
+        let text = "x".repeat(3_000_000);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2 {
+                        let size: usize =
+                            root.call_method("size", (text.as_str(),)).unwrap().extract().unwrap();
+                        assert_eq!(size, text.len());
+                        let greeting: String =
+                            root.call_method("greet", (text.as_str(),)).unwrap().extract().unwrap();
+                        assert_eq!(greeting.len(), text.len() + 8);
+                    }
+                });
+            }
+        });
+    }
 }
 
 #[test]
 fn a_silent_client_holds_nobody_up_and_is_hung_up_on() {
-    let papers = Papers::new("silent");
-    let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
-    let mut limits = Limits::default();
-    limits.handshake_timeout = Some(Duration::from_millis(500));
-    let (_server, url, _) = serve(guarded_by(server).limits(limits));
-    let address = url.strip_prefix("tcp://").unwrap();
-    let mut silent: Vec<_> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
-    silent[0].write_all(b"\x16\x03").unwrap();
-    let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
-    assert_eq!(greeting(&trusting, &url).unwrap(), "Hello, you!");
-    for stream in &mut silent {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        // Closed, or reset, after an alert perhaps: not silent for ever.
-        let ended = stream.read_to_end(&mut Vec::new());
-        assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    for driver in DRIVERS {
+        let papers = Papers::new("silent");
+        let server = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let mut limits = Limits::default();
+        limits.handshake_timeout = Some(Duration::from_millis(500));
+        let (_server, url, _) = serve(driver, guarded_by(server).limits(limits));
+        let address = url.strip_prefix("tcp://").unwrap();
+        let mut silent: Vec<_> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+        silent[0].write_all(b"\x16\x03").unwrap();
+        let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+        assert_eq!(greeting(driver, &trusting, &url).unwrap(), "Hello, you!");
+        for stream in &mut silent {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            // Closed, or reset, after an alert perhaps: not silent for ever.
+            let ended = stream.read_to_end(&mut Vec::new());
+            assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+        }
     }
 }
 
 #[test]
 fn who_knows_the_secret_is_let_in() {
-    let (_server, url, seen) = serve(guarded_by(SharedSecret::new(SECRET).unwrap()));
-    assert_eq!(greeting(&guarded_by(SharedSecret::new(SECRET).unwrap()), &url).unwrap(), "Hello, you!");
-    assert_eq!(*seen.lock().unwrap(), [Some(Credentials::SharedSecret)]);
-    let other = SharedSecret::new(b"another secret, just as long").unwrap();
-    let refused = greeting(&guarded_by(other), &url).unwrap_err().to_string();
-    assert!(refused.contains("the server refused the secret"), "{refused}");
-    greeting(&Options::new().timeout(Some(Duration::from_secs(20))), &url).unwrap_err();
-    assert_eq!(seen.lock().unwrap().len(), 1);
-    assert!(SharedSecret::new(b"short").is_err());
-    assert_eq!(format!("{:?}", SharedSecret::new(SECRET).unwrap()), "SharedSecret(..)");
+    for driver in DRIVERS {
+        let (_server, url, seen) = serve(driver, guarded_by(SharedSecret::new(SECRET).unwrap()));
+        assert_eq!(
+            greeting(driver, &guarded_by(SharedSecret::new(SECRET).unwrap()), &url).unwrap(),
+            "Hello, you!"
+        );
+        assert_eq!(*seen.lock().unwrap(), [Some(Credentials::SharedSecret)]);
+        let other = SharedSecret::new(b"another secret, just as long").unwrap();
+        let refused = greeting(driver, &guarded_by(other), &url).unwrap_err().to_string();
+        assert!(refused.contains("the server refused the secret"), "{refused}");
+        greeting(driver, &Options::new().timeout(Some(Duration::from_secs(20))), &url).unwrap_err();
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        assert!(SharedSecret::new(b"short").is_err());
+        assert_eq!(format!("{:?}", SharedSecret::new(SECRET).unwrap()), "SharedSecret(..)");
+    }
 }
 
 #[test]
 fn a_python_client_knows_the_secret_too() {
-    let python =
-        std::env::var("NETREF_PYTHON").expect("set NETREF_PYTHON, or run the project's test command");
-    let (_server, url, _) = serve(guarded_by(SharedSecret::new(SECRET).unwrap()));
-    let port = url.rsplit(':').next().unwrap();
-    let program = "import sys; from netref.utils.authenticators import SharedSecret\n\
-                   conn = SharedSecret(sys.argv[1].encode()).connect('127.0.0.1', int(sys.argv[2]))\n\
-                   print(conn.root.greet('Python'))";
-    let secret = std::str::from_utf8(SECRET).unwrap();
-    let output = Command::new(python).args(["-c", program, secret, port]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, Python!\n", "{output:?}");
+    for driver in DRIVERS {
+        let python =
+            std::env::var("NETREF_PYTHON").expect("set NETREF_PYTHON, or run the project's test command");
+        let (_server, url, _) = serve(driver, guarded_by(SharedSecret::new(SECRET).unwrap()));
+        let port = url.rsplit(':').next().unwrap();
+        let program = "import sys; from netref.utils.authenticators import SharedSecret\n\
+                       conn = SharedSecret(sys.argv[1].encode()).connect('127.0.0.1', int(sys.argv[2]))\n\
+                       print(conn.root.greet('Python'))";
+        let secret = std::str::from_utf8(SECRET).unwrap();
+        let output = Command::new(python).args(["-c", program, secret, port]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, Python!\n", "{output:?}");
+    }
 }
 
 #[test]
 fn a_full_server_hangs_up_on_one_too_many() {
-    let mut limits = Limits::default();
-    limits.max_connections = 2;
-    let (_server, url, _) = serve(Options::new().limits(limits));
-    let first = netref::connect(&url).unwrap();
-    let second = netref::connect(&url).unwrap();
-    first.ping().unwrap();
-    second.ping().unwrap();
-    assert!(matches!(netref::connect(&url).unwrap().ping(), Err(Error::Closed(_))));
-    drop(second);
-    // Its place is free as soon as its thread has noticed.
-    while netref::connect(&url).unwrap().ping().is_err() {
-        thread::yield_now();
+    for driver in DRIVERS {
+        let mut limits = Limits::default();
+        limits.max_connections = 2;
+        let (server, url, _) = serve(driver, Options::new().limits(limits));
+        let first = netref::connect(&url).unwrap();
+        let second = netref::connect(&url).unwrap();
+        first.ping().unwrap();
+        second.ping().unwrap();
+        assert!(matches!(netref::connect(&url).unwrap().ping(), Err(Error::Closed(_))));
+        let stats = server.stats();
+        assert_eq!((stats.accepted, stats.refused, stats.clients), (3, 1, 2), "{driver:?}");
+        drop(second);
+        // Its place is free as soon as its thread or task has noticed.
+        while netref::connect(&url).unwrap().ping().is_err() {
+            thread::yield_now();
+        }
+        first.close();
+        while server.stats().clients > 0 {
+            thread::yield_now();
+        }
+        let stats = server.stats();
+        assert_eq!(stats.accepted, stats.refused + stats.served, "{stats:?}");
+    }
+}
+
+#[test]
+fn clients_that_are_not_let_in_are_counted() {
+    for driver in DRIVERS {
+        let (server, url, _) = serve(driver, guarded_by(SharedSecret::new(SECRET).unwrap()));
+        for _ in 0..3 {
+            let mut stranger = TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap();
+            stranger.write_all(&[0; 100]).unwrap();
+            let _ = stranger.read_to_end(&mut Vec::new());
+        }
+        while server.stats().clients > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(server.stats().failed, 3, "{driver:?}");
     }
 }
 
@@ -246,7 +369,7 @@ fn a_full_server_hangs_up_on_one_too_many() {
 struct Slow {
     begun: Mutex<mpsc::Sender<()>>,
     over: Mutex<mpsc::Receiver<()>>,
-    server: Mutex<Option<Arc<Server>>>,
+    server: Mutex<Option<Running>>,
 }
 
 #[netref::service]
@@ -264,36 +387,59 @@ impl Slow {
     }
 }
 
-#[test]
-fn a_graceful_end_lets_requests_finish() {
+struct Stage {
+    server: Running,
+    root: netref::Remote,
+    waiting: thread::JoinHandle<Result<bool>>,
+    end: mpsc::Sender<()>,
+}
+
+/// A client whose request is under way.
+fn busy_server(driver: Driver) -> Stage {
     let (begun, has_begun) = mpsc::channel();
     let (end, over) = mpsc::channel();
     let service =
         Arc::new(Slow { begun: Mutex::new(begun), over: Mutex::new(over), server: Mutex::default() });
-    let server = Server::bind_shared("tcp://127.0.0.1:0", service.clone()).unwrap();
+    let shared = service.clone();
+    let server = Running::start(driver, Options::new(), move || shared.clone());
     *service.server.lock().unwrap() = Some(server.clone());
-    let running = server.clone();
-    thread::spawn(move || running.run());
-    let url = server.address().to_string();
-    let conn = netref::connect(&url).unwrap();
-    let root = conn.root().unwrap();
-    let waiting = {
-        let root = root.clone();
-        thread::spawn(move || root.call_method("wait", ()).unwrap().extract::<bool>().unwrap())
-    };
+    let root = netref::connect(&server.url()).unwrap().root().unwrap();
+    let caller = root.clone();
+    let waiting = thread::spawn(move || caller.call_method("wait", ())?.extract::<bool>());
     has_begun.recv_timeout(Duration::from_secs(20)).unwrap();
-    // The request that stops the server is answered, and so is the one that is under way.
-    assert_eq!(root.call_method("stop", ()).unwrap().extract::<String>().unwrap(), "stopped");
-    let refused = loop {
-        match root.call_method("stop", ()) {
-            Ok(_) => thread::yield_now(),
-            Err(error) => break error.to_string(),
+    Stage { server, root, waiting, end }
+}
+
+#[test]
+fn a_graceful_end_lets_requests_finish() {
+    for driver in DRIVERS {
+        let Stage { server, root, waiting, end } = busy_server(driver);
+        // The request that stops the server is answered, and so is the one that is under way.
+        assert_eq!(root.call_method("stop", ()).unwrap().extract::<String>().unwrap(), "stopped");
+        let refused = loop {
+            match root.call_method("stop", ()) {
+                Ok(_) => thread::yield_now(),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(refused.contains("shutting down"), "{refused}");
+        assert!(matches!(netref::connect(&server.url()), Err(Error::Connect { .. })));
+        end.send(()).unwrap();
+        assert!(waiting.join().unwrap().unwrap());
+        while server.stats().clients > 0 {
+            thread::yield_now();
         }
-    };
-    assert!(refused.contains("shutting down"), "{refused}");
-    end.send(()).unwrap();
-    assert!(waiting.join().unwrap());
-    while conn.ping().is_ok() {
-        thread::yield_now();
+        assert!(matches!(root.call_method("stop", ()), Err(Error::Closed(_))));
+    }
+}
+
+#[test]
+fn a_grace_has_an_end() {
+    for driver in DRIVERS {
+        let Stage { server, waiting, end, .. } = busy_server(driver);
+        server.stop_gracefully(Duration::from_millis(100));
+        let error = waiting.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Closed(_)), "{error}");
+        end.send(()).unwrap();
     }
 }

@@ -1,7 +1,6 @@
 use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netref_core::frame::Compression;
 use netref_core::request::Request;
@@ -18,6 +17,7 @@ use crate::address::Address;
 use crate::connection::{Options, Stats};
 use crate::error::{Error, Result};
 use crate::failure::Closed;
+use crate::handshake::Credentials;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::Peer;
@@ -68,17 +68,14 @@ pub async fn connect(url: &str) -> Result<Connection> {
 /// # Panics
 /// As [`connect`].
 pub async fn connect_with(options: &Options, url: &str) -> Result<Connection> {
-    options.check_no_handshake()?;
     let address: Address = url.parse()?;
-    let connecting =
-        tokio::time::timeout(options.connect_timeout, Stream::connect(&address, &options.limits));
-    let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let connected = Stream::connect(&address, options).await;
     let stream = connected.map_err(|source| Error::Connect { url: address.to_string(), source })?;
     Ok(Connection::start(options, options.service.clone(), stream, Role::Initiator))
 }
 
-/// Makes a connection over any connected stream: TLS, a pipe, a test's [`duplex`](tokio::io::duplex). One side of the two
-/// must be the `initiator`.
+/// Makes a connection over any connected stream: a pipe, a test's [`duplex`](tokio::io::duplex), something secured by other
+/// means than [`Options::handshake`], which does nothing here. One side of the two must be the `initiator`.
 ///
 /// ```
 /// use netref::{Options, aio};
@@ -177,6 +174,12 @@ impl Connection {
         self.inner.peer().wait_closed().await
     }
 
+    /// Who the peer has proved to be, in the [handshake](Options::handshake) if there was one.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.inner.credentials()
+    }
+
     /// What a netref peer calls itself; `None` for stock RPyC, or before the first reply.
     #[must_use]
     pub fn peer_software(&self) -> Option<String> {
@@ -205,14 +208,21 @@ impl Connection {
         let side = options.side(service, stream.address.clone());
         let driver = Driver::new(side, session, Handle::current(), options.heartbeat, role != Role::Server);
         let owner = Arc::new(Owner { driver });
-        tasks::spawn(&owner, stream);
-        crate::Connection::new(Peer::Tokio(TokioPeer(owner))).into()
+        tasks::spawn(&owner, stream.reading, stream.writing);
+        crate::Connection::new(Peer::Tokio(TokioPeer(owner)), stream.credentials).into()
     }
 
     /// Lets the peer's requests start, where the [role](Role::Server) had them wait.
     pub(super) fn open(&self) {
         if let Peer::Tokio(peer) = self.inner.peer() {
             peer.driver().open();
+        }
+    }
+
+    /// Refuses the peer's new requests from now on, and waits until those under way are answered, or until the deadline.
+    pub(super) async fn drain(&self, deadline: Option<Instant>) {
+        if let Peer::Tokio(peer) = self.inner.peer() {
+            peer.driver().drain(deadline).await;
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Driver {
     /// Wakes the sender at the head of the queue for room.
     pub(super) has_room: Notify,
     queue: tokio::sync::Mutex<()>,
+    /// Wakes who waits for the last request to be answered.
+    answered: Notify,
     /// Whether the peer's requests may start, and what wakes the task that starts them.
     open: AtomicBool,
     opened: Notify,
@@ -77,6 +79,7 @@ impl Driver {
             output: Notify::new(),
             has_room: Notify::new(),
             queue: tokio::sync::Mutex::new(()),
+            answered: Notify::new(),
             open: AtomicBool::new(open),
             opened: Notify::new(),
             closing: AtomicBool::new(false),
@@ -142,6 +145,7 @@ impl Driver {
         let frame = self.write_message(message, write)?;
         self.session().send_reply(frame);
         self.output.notify_one();
+        self.answered.notify_waiters();
         Ok(())
     }
 
@@ -219,6 +223,23 @@ impl Driver {
 
     // ---- the end
 
+    /// Refuses the peer's new requests from now on, and waits until those under way are answered, or until the deadline.
+    pub(super) async fn drain(&self, deadline: Option<Instant>) {
+        self.session().drain();
+        let too_late = self.sleep_until(deadline);
+        tokio::pin!(too_late);
+        loop {
+            let answered = self.answered.notified();
+            if self.is_closed() || self.session().inflight() == 0 {
+                return;
+            }
+            tokio::select! {
+                () = answered => {}
+                () = &mut too_late => return,
+            }
+        }
+    }
+
     /// Why the connection has ended, if it has.
     pub(super) fn closed(&self) -> Option<Closed> {
         self.closed.borrow().clone()
@@ -281,6 +302,7 @@ impl Driver {
         }
         self.output.notify_one();
         self.has_room.notify_waiters();
+        self.answered.notify_waiters();
         self.discard(garbage);
     }
 

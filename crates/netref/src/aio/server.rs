@@ -1,19 +1,20 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use netref_core::limits::Limits;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Role};
 use super::spawn_blocking;
-use super::stream::Stream;
+use super::stream::{Socket, Stream};
 use crate::address::{Address, Listener};
 use crate::connection::Options;
 use crate::error::Result;
+use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
 
 /// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
@@ -46,7 +47,7 @@ pub async fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync 
     Ok(())
 }
 
-/// A server: a task or two for each client, and no thread but for methods that block.
+/// A server: a few tasks for each client, and no thread but for methods that block and for [handshakes](Options::handshake).
 ///
 /// Services are those of the blocking API: [`Service::connected`] and [`Service::disconnected`] run where they may block,
 /// and `connected` gets a connection whose blocking operations it may use. Requests of a client wait until `connected` has
@@ -73,13 +74,16 @@ pub async fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync 
 /// # }
 /// ```
 pub struct Server {
-    socket: Socket,
+    socket: Listening,
     /// Keeps the name of a unix socket in the file system.
     listener: Listener,
     address: Address,
     options: Options,
     service: Box<dyn Fn() -> Arc<dyn Service> + Send + Sync>,
-    stopped: watch::Sender<bool>,
+    end: watch::Sender<End>,
+    counters: ServerCounters,
+    /// Clients that are there, from the moment that they are accepted.
+    present: AtomicUsize,
 }
 
 impl Server {
@@ -120,17 +124,18 @@ impl Server {
         options: Options,
         service: impl Fn() -> Arc<S> + Send + Sync + 'static,
     ) -> Result<Arc<Self>> {
-        options.check_no_handshake()?;
         let address = url.parse()?;
         // Looks up the name of the host, which may take long.
         let listener = spawn_blocking(move || Listener::bind(&address)).await?;
         Ok(Arc::new(Self {
-            socket: Socket::new(&listener)?,
+            socket: Listening::new(&listener)?,
             address: listener.address()?,
             listener,
             options,
             service: Box::new(move || service()),
-            stopped: watch::Sender::new(false),
+            end: watch::Sender::new(End::None),
+            counters: ServerCounters::default(),
+            present: AtomicUsize::new(0),
         }))
     }
 
@@ -140,8 +145,15 @@ impl Server {
         &self.address
     }
 
-    /// Accepts and serves clients until [`stop`](Self::stop), and then waits until they are gone. Running out of file
-    /// descriptors or memory does not end it: it pauses, and tries again.
+    /// What has become of the server's clients so far. It logs nothing; why a client's connection ended is told to
+    /// [`Service::disconnected`].
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.counters.with(self.present.load(Ordering::Acquire))
+    }
+
+    /// Accepts and serves clients until [`stop`](Self::stop) or [`stop_gracefully`](Self::stop_gracefully), and then waits until
+    /// they are gone. Running out of file descriptors or memory does not end it: it pauses, and tries again.
     ///
     /// Cancel safety: dropping the future closes the connections of its clients. `run` can be called again.
     pub async fn run(self: &Arc<Self>) {
@@ -153,17 +165,21 @@ impl Server {
                 () = self.wait_stopped() => break,
                 // Makes room for the results of clients that are gone.
                 Some(_) = clients.join_next() => continue,
-                accepted = self.socket.accept(&self.options.limits) => accepted,
+                accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                // One too many is hung up on at once.
-                Ok(_) if clients.len() >= self.options.limits.max_connections => {}
-                Ok(stream) => {
-                    clients.spawn(self.clone().serve_client(stream));
+                Ok(socket) => {
                     pause = FIRST_PAUSE;
+                    count(&self.counters.accepted);
+                    match self.place() {
+                        Some(place) => drop(clients.spawn(self.clone().serve_client(socket, place))),
+                        // One too many is hung up on at once.
+                        None => count(&self.counters.refused),
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => {
+                    count(&self.counters.accept_errors);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
@@ -173,32 +189,98 @@ impl Server {
     }
 
     /// Stops accepting and closes every client's connection. Does not wait: [`run`](Self::run) ends when that is done.
+    /// Requests under way get no answer; see [`stop_gracefully`](Self::stop_gracefully), whose grace this ends.
     pub fn stop(&self) {
-        self.stopped.send_replace(true);
+        self.end_with(End::Now);
+    }
+
+    /// Stops accepting, refuses new requests with a `RuntimeError`, and closes each client's connection when its requests under
+    /// way are answered, or when `grace` is over. Does not wait: [`run`](Self::run) ends when that is done. A request that calls
+    /// this is answered too.
+    pub fn stop_gracefully(&self, grace: Duration) {
+        self.end_with(End::After(Instant::now().checked_add(grace)));
+    }
+
+    fn end_with(&self, end: End) {
+        self.end.send_if_modified(|state| {
+            let is_news = *state == End::None || (end == End::Now && *state != End::Now);
+            *state = if is_news { end } else { *state };
+            is_news
+        });
+        self.listener.stop();
+    }
+
+    async fn wait_end(&self, is_it: impl FnMut(&End) -> bool) {
+        // Fails only if the sender is gone, which is a field of `self`.
+        drop(self.end.subscribe().wait_for(is_it).await);
     }
 
     async fn wait_stopped(&self) {
-        // Fails only if the sender is gone, which is a field of `self`.
-        drop(self.stopped.subscribe().wait_for(|stopped| *stopped).await);
+        self.wait_end(|end| *end != End::None).await;
     }
 
-    async fn serve_client(self: Arc<Self>, stream: Stream) {
+    /// Gives the requests of a client's that are under way what time the server's end leaves them.
+    async fn let_finish(&self, connection: &Connection) {
+        let end = *self.end.borrow();
+        if let End::After(deadline) = end {
+            tokio::select! {
+                () = connection.drain(deadline) => {}
+                () = self.wait_end(|end| *end == End::Now) => {}
+            }
+        }
+    }
+
+    /// A place among the clients, unless there are as many as may be (limit `max_connections`).
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(self.clone());
+        let before = self.present.fetch_add(1, Ordering::AcqRel);
+        (before < self.options.limits.max_connections).then_some(place)
+    }
+
+    async fn serve_client(self: Arc<Self>, socket: Socket, _place: Place) {
+        let stream = tokio::select! {
+            stream = Stream::accept(socket, &self.options) => stream,
+            () = self.wait_stopped() => return count(&self.counters.failed),
+        };
+        // Refused by the handshake.
+        let Ok(stream) = stream else { return count(&self.counters.failed) };
         let service = (self.service)();
         let connection = Connection::start(&self.options, Some(service.clone()), stream, Role::Server);
         let (greeting, client) = (service.clone(), connection.clone());
         if spawn_blocking(move || greeting.connected(client.blocking())).await.is_err() {
             connection.close().await;
-            return;
+            return count(&self.counters.failed);
         }
         connection.open();
         let closed = tokio::select! {
             closed = connection.wait_closed() => closed,
             () = self.wait_stopped() => {
+                self.let_finish(&connection).await;
                 connection.close().await;
                 connection.wait_closed().await
             }
         };
+        count(&self.counters.served);
         spawn_blocking(move || service.disconnected(&closed)).await;
+    }
+}
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not yet.
+    None,
+    /// Requests under way have so long, or for ever.
+    After(Option<Instant>),
+    Now,
+}
+
+/// One client's place, which is free when this is dropped.
+struct Place(Arc<Server>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -209,12 +291,12 @@ impl fmt::Debug for Server {
 }
 
 /// A listening socket, as tokio sees it.
-enum Socket {
+enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-impl Socket {
+impl Listening {
     fn new(listener: &Listener) -> io::Result<Self> {
         match listener {
             Listener::Tcp(listener) => {
@@ -228,10 +310,10 @@ impl Socket {
         }
     }
 
-    async fn accept(&self, limits: &Limits) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<Socket> {
         match self {
-            Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0, limits)),
-            Self::Unix(listener) => Ok(Stream::unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Socket::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
         }
     }
 }

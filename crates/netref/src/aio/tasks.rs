@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::driver::{Driver, EndOnDrop};
 use super::handling;
 use super::peer::{Owner, TokioPeer};
-use super::stream::{ReadHalf, Stream, WriteHalf};
+use super::stream::{ReadHalf, WriteHalf};
 use crate::buffered::Wake;
 use crate::failure::{CallError, EndReason};
 use crate::incoming::Incoming;
@@ -31,12 +31,12 @@ const REFUSAL: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Starts the tasks.
-pub(super) fn spawn(owner: &Arc<Owner>, stream: Stream) {
+pub(super) fn spawn(owner: &Arc<Owner>, reading: ReadHalf, writing: WriteHalf) {
     let driver = &owner.driver;
     let (requests, queue) = mpsc::unbounded_channel();
     let guard = || EndOnDrop { driver: driver.clone(), reason: None };
-    driver.runtime.spawn(read(guard(), stream.reading, requests));
-    driver.runtime.spawn(write(guard(), stream.writing));
+    driver.runtime.spawn(read(guard(), reading, requests));
+    driver.runtime.spawn(write(guard(), writing));
     driver.runtime.spawn(start_requests(guard(), Arc::downgrade(owner), queue));
 }
 

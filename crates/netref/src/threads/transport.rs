@@ -56,6 +56,12 @@ pub trait Transport: Send + Sync + 'static {
         let _ = deadline;
     }
 
+    /// What becomes ready when there may be something to read or room to write, if there is one: for the tokio driver, which
+    /// waits for that rather than in [`receive`](Self::receive) or [`wait`](Self::wait).
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// True if a read must ask for no more than is sure to come, because it returns only when it has all it asked for.
     fn reads_exactly(&self) -> bool {
         false
@@ -153,6 +159,10 @@ impl Transport for SocketTransport {
             return;
         }
         while Instant::now() < deadline && matches!(self.receive(&mut scratch, Some(deadline)), Ok(1..)) {}
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
     }
 
     fn close(&self) {

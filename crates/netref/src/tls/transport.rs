@@ -1,5 +1,5 @@
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -155,6 +155,20 @@ impl Transport for TlsTransport {
 
     fn keep_alive(&self, limits: &Limits) {
         self.below.keep_alive(limits);
+    }
+
+    fn finish(&self, deadline: Instant) {
+        {
+            let session = &mut self.inside().session;
+            session.send_close_notify();
+            // As far as there is room: the socket's own end says the same.
+            let _ = self.push(session);
+        }
+        self.below.finish(deadline);
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.below.descriptor()
     }
 
     fn close(&self) {
