@@ -1,8 +1,21 @@
 """What a program does with pylablib's remote devices: ``laboratory_client.py PORT``."""
 
+import socket
 import sys
+import types
 
-from pylablib.core.utils import rpyc_utils
+from pylablib.core.utils import net, rpyc_utils
+
+
+class ListeningSocket(socket.socket):
+    """pylablib tells the other side where to connect to before it listens there, and often loses that race, whoever serves it."""
+
+    def bind(self, address):
+        super().bind(address)
+        self.listen()
+
+
+net.socket = types.SimpleNamespace(**(vars(socket) | {"socket": ListeningSocket}))
 
 service = rpyc_utils.connect_device_service("127.0.0.1", port=int(sys.argv[1]))
 camera = service.get_device("instrument.Camera", 500)

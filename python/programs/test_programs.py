@@ -97,17 +97,7 @@ def test_rpyc_ws(serve, client, server):
     assert output.splitlines() == ["42 40 200000", "1225 1", "raised division by zero"]
 
 
-#: The client's `on_connect` waits for the server, whose own waits for the client's root: netref's client answers nobody before
-#: `on_connect` has ended, unless it waits for a call; and netref's server starts nothing new on the thread that waits.
-PYLABLIB = [
-    pytest.param(
-        *pairing, marks=pytest.mark.xfail(reason="on_connect on both sides at once") if pairing == ("netref", "netref") else ()
-    )
-    for pairing in PAIRINGS
-]
-
-
-@pytest.mark.parametrize(("client", "server"), PYLABLIB)
+@pytest.mark.parametrize(("client", "server"), PAIRINGS)
 def test_pylablib(serve, client, server):
     output = run(client, "laboratory_client.py", serve(server, "laboratory_server.py", "PORT"))
     assert output.splitlines() == [

@@ -363,7 +363,7 @@ impl Connection {
         }
         // Names and texts: a proxy in it could ask for an inspection in turn, and so on.
         let methods = message.result(&Objects::plain(py))?;
-        let most = self.link()?.session().limits().max_methods;
+        let most = self.link()?.limits().max_methods;
         let is_list = methods.cast_exact::<PyTuple>().is_ok_and(|methods| methods.len() <= most);
         if is_list { Ok(methods) } else { Err(bad_methods(pack, most)) }
     }

@@ -262,7 +262,7 @@ fn inspect<'py>(
     if object.cast::<BaseNetref>().is_ok() {
         return Ok(methods);
     }
-    policy.methods(&object, methods.cast()?, link.session().limits().max_methods)
+    policy.methods(&object, methods.cast()?, link.limits().max_methods)
 }
 
 fn next_items<'py>(
@@ -271,7 +271,7 @@ fn next_items<'py>(
     count: i128,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = iterator.py();
-    let most = link.session().limits().max_buffiter;
+    let most = link.limits().max_buffiter;
     let count = usize::try_from(count).unwrap_or(if count < 0 { 0 } else { most }).min(most);
     let next = |_| user_code::next(iterator).transpose();
     let items = (0..count).map_while(next).collect::<PyResult<Vec<_>>>()?;

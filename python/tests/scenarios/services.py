@@ -1,5 +1,6 @@
 """Services in all their forms, and what they let peers reach."""
 
+import socket
 import threading
 
 from scenarios.host import raises
@@ -237,6 +238,76 @@ def objects_that_decide_for_themselves(side):
     assert guarded() == (("x_set", 5),)
     del guarded.x
     assert guarded() == ()
+
+
+def _serve_wary(side):
+    class Wary:
+        def __init__(self, may):
+            self._may = may
+
+        def _rpyc_getattr(self, name):
+            if not self._may(name):
+                raise AttributeError(name)
+            return object.__getattribute__(self, name) if name.startswith("__") else f"the {name}"
+
+        def exposed_method(self):
+            """Something for a list of its methods."""
+
+    class Lender(side.rpyc.Service):
+        def exposed_lend(self, may):
+            return Wary(may)
+
+    return side.serve(Lender)
+
+
+def objects_that_ask_their_user(side):
+    """netref asks an object with `_rpyc_getattr` already for the list of its methods; it answers by a call to who wants them."""
+    wary = side.connect(side.far(_serve_wary)).root.lend(lambda name: name != "secret")
+    assert (wary.name, wary.other) == ("the name", "the other")
+    raises(AttributeError, getattr, wary, "secret")
+
+
+def _serve_meeting(side):
+    class Server(side.rpyc.Service):
+        def on_connect(self, conn):
+            self.name = None
+            self.name = conn.root.name()
+
+        def exposed_dial(self, port):
+            self.dialled = socket.create_connection(("127.0.0.1", port), timeout=20)
+
+        def exposed_met(self):
+            return self.name
+
+        def on_disconnect(self, conn):
+            self.dialled.close()
+
+    return side.serve(Server)
+
+
+def waiting_for_each_other_in_on_connect(side):
+    """The server's waits in calls; the client's in a call, and then otherwise for what the server does."""
+
+    class Client(side.rpyc.Service):
+        def on_connect(self, conn):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                listener.settimeout(20)
+                dial = side.rpyc.async_(conn.root.dial)
+                dialled = dial(listener.getsockname()[1])
+                listener.accept()[0].close()
+            dialled.wait()
+
+        def exposed_name(self):
+            return "client"
+
+    port = side.far(_serve_meeting)
+    for _ in range(10):
+        conn = side.connect(port, service=Client)
+        # A stock client answers the server only while it waits for something.
+        while (name := conn.root.met()) is None:
+            pass
+        assert name == "client"
+        conn.close()
 
 
 def _serve_with_overrides(side):
