@@ -57,6 +57,9 @@ PROGRAMS = [
 ]
 PROGRAMS_ALONE = ["mt5linux==0.1.9", "pykeepass-cache==2.0.3", "pystuck==0.8.5", "pylablib==1.4.5"]
 
+#: The program that checks dependencies.
+CARGO_DENY = "0.20.2"
+
 LISTING = "The number of lines in the file was"
 
 
@@ -264,11 +267,16 @@ def test_bench():
 
 
 def test_dependencies():
-    """Licences and sources of what the project depends on, where `cargo deny` is installed."""
-    if shutil.which("cargo-deny") is None:
-        say("left out: cargo-deny is not installed (cargo install cargo-deny --locked)")
+    """Licences, sources and known faults of what the project depends on."""
+    deny = cargo_deny()
+    if deny is None:
+        say("left out: cargo-deny is not installed, and cannot be")
         return
-    cargo("deny", "check", "bans", "licenses", "sources")
+    run([deny, "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
+    if subprocess.run([deny, "fetch", "db"], cwd=ROOT, timeout=300).returncode != 0:
+        say("left out: advisories, for the database of them cannot be fetched")
+        return
+    run([deny, "check", "--disable-fetch", "advisories"])
 
 
 def test_fuzz():
@@ -376,6 +384,18 @@ def python_version(python):
     except OSError:
         return None
     return done.stdout.strip() or None
+
+
+def cargo_deny():
+    """The program, which is built if it is not there; that takes some minutes, once. None if it cannot be."""
+    folder = DEV / f"cargo-deny-{CARGO_DENY}"
+    program = folder / "bin" / "cargo-deny"
+    if not program.exists():
+        say(f"building cargo-deny {CARGO_DENY}")
+        build = ["cargo", "install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--quiet", "--root", str(folder)]
+        if subprocess.run(build, cwd=ROOT).returncode != 0:
+            return None
+    return str(program)
 
 
 def build_wheel():
