@@ -392,8 +392,8 @@ def cargo_deny():
     program = folder / "bin" / "cargo-deny"
     if not program.exists():
         say(f"building cargo-deny {CARGO_DENY}")
-        build = ["cargo", "install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--quiet", "--root", str(folder)]
-        if subprocess.run(build, cwd=ROOT).returncode != 0:
+        build = ["cargo", "install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--quiet"]
+        if subprocess.run([*build, "--root", str(folder)], cwd=ROOT).returncode != 0:
             return None
     return str(program)
 
