@@ -37,6 +37,15 @@ class Answers(netref.Service):
     def exposed_call(self, function):
         return function()
 
+    def exposed_show(self, value):
+        return len(value)
+
+    def exposed_keep(self, value):
+        self.kept = value
+
+    def exposed_show_kept(self):
+        return str(self.kept)
+
 
 def test_a_step_put_into_a_live_connection(serve, connect):
     conn = connect(serve(Answers))
@@ -110,6 +119,64 @@ def test_references_are_given_back_by_steps_too(serve, connect):
     conn.ping()
     assert conn.stats()["objects_lent"] == before
     assert len(Boxes.connections[0]._local_objects) <= 2  # the service, and perhaps its last bound method
+
+
+class Failing(netref.Connection):
+    """Its steps fail for some messages, after references were lent for them."""
+
+    fails = ""
+
+    def _box(self, obj):
+        boxed = super()._box(obj)
+        if self.fails == "box" and type(obj) is list:
+            raise RuntimeError("box")
+        return boxed
+
+    def _send(self, msg, seq, args):
+        if self.fails == "send" and self.is_about_a_list(args):
+            raise RuntimeError("send")
+        if self.fails == "plain" and self.is_about_a_list(args):
+            args = (args[0], object()) if msg == 1 else object()  # which the native part refuses
+        super()._send(msg, seq, args)
+        if self.fails == "afterwards" and self.is_about_a_list(args):
+            raise RuntimeError("afterwards")
+
+    @staticmethod
+    def is_about_a_list(args):
+        return "builtins.list" in repr(args)
+
+
+@pytest.mark.parametrize("fails", ["box", "send", "plain"])
+def test_references_lent_for_a_message_that_is_not_sent_are_taken_back(serve, connect, fails):
+    class Local(netref.Service):
+        _protocol = Failing
+
+    conn = connect(serve(Answers), service=Local)
+    call, show = conn.root.call, conn.root.show
+    before = conn.stats()["lent"]
+    conn.fails = fails
+    for _ in range(3):
+        with pytest.raises((RuntimeError, TypeError), match=f"{fails}"):
+            show(([1], [2]))
+        with pytest.raises((RuntimeError, TypeError), match=f"{fails}"):
+            call(lambda: ([1], [2]))
+    conn.fails = ""
+    assert show(([1], [2])) == 2
+    conn.ping()
+    assert conn.stats()["lent"] == before
+
+
+def test_references_in_a_message_that_was_sent_stay_lent_although_its_step_fails(serve, connect):
+    class Local(netref.Service):
+        _protocol = Failing
+
+    conn = connect(serve(Answers), service=Local)
+    keep, show = conn.root.keep, conn.root.show_kept
+    conn.fails = "afterwards"
+    with pytest.raises(RuntimeError, match="afterwards"):
+        keep([1, 2, 3])
+    conn.fails = ""
+    assert show() == "[1, 2, 3]"
 
 
 def test_brine_is_native_again_without_its_extension(monkeypatch):

@@ -25,6 +25,11 @@ pub struct Boxer<'b> {
 }
 
 impl Boxer<'_> {
+    /// References that were lent for this message already, by whoever made its boxes: taken back too if it is not sent.
+    pub fn answer_for(&mut self, lent: impl IntoIterator<Item = IdPack>) {
+        self.lent.extend(lent);
+    }
+
     /// Writes `object` by value if it is plain data, item by item if it is a tuple of more, as a copy if the world says so,
     /// else by reference.
     ///

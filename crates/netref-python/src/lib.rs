@@ -88,6 +88,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(steps::received, module)?)?;
     module.add_function(wrap_pyfunction!(steps::refer, module)?)?;
     module.add_function(wrap_pyfunction!(steps::send, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::take_back, module)?)?;
     module.add_function(wrap_pyfunction!(steps::take_number, module)?)?;
     module.add_function(wrap_pyfunction!(is_serving, module)?)?;
     netref::threads::follow_forks();

@@ -17,7 +17,7 @@ use netref_core::world::{Reference, World};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::connection::{Connection, describe};
 use crate::errors::{WorldError, from_bad_request, from_start};
@@ -68,21 +68,25 @@ pub(crate) fn take_number(connection: &Bound<'_, Connection>) -> PyResult<Seq> {
 /// Sends a message: `(handler, box of its arguments)` for a request, a result's box, or an exception as plain data.
 ///
 /// The reply to a request goes to what the connection's `_request_callbacks` has under its number.
+///
+/// :param lent: id packs of references lent for the message; emptied once it answers for them
 #[pyfunction]
+#[pyo3(signature = (connection, msg, seq, args, lent=None))]
 pub(crate) fn send<'py>(
     connection: &Bound<'py, Connection>,
     msg: u8,
     seq: Seq,
     args: &Bound<'py, PyAny>,
+    lent: Option<&Bound<'py, PyList>>,
 ) -> PyResult<()> {
     let link = connection.get().link()?;
     let kind = match msg {
-        1 => return send_request(connection, link, seq, args),
+        1 => return send_request(connection, link, seq, args, lent),
         2 => ReplyKind::Result,
         3 => ReplyKind::Exception,
         _ => return Err(PyValueError::new_err(format!("a message is of kind 1, 2 or 3, not {msg}"))),
     };
-    link.reply(seq, kind, |boxer| write(connection, link, boxer, args)).map_err(from_start)
+    link.reply(seq, kind, |boxer| write(connection, link, boxer, args, lent)).map_err(from_start)
 }
 
 fn send_request<'py>(
@@ -90,12 +94,13 @@ fn send_request<'py>(
     link: &Arc<Link<PyHost>>,
     seq: Seq,
     args: &Bound<'py, PyAny>,
+    lent: Option<&Bound<'py, PyList>>,
 ) -> PyResult<()> {
     let py = connection.py();
     let (handler, arguments): (i64, Bound<'py, PyAny>) = args.extract()?;
     let start = |callback: Callback| {
-        link.start_numbered(seq, handler, Some(callback), |boxer| write(connection, link, boxer, &arguments))
-            .map_err(from_start)
+        let write = |boxer: &mut Boxer<'_>| write(connection, link, boxer, &arguments, lent);
+        link.start_numbered(seq, handler, Some(callback), write).map_err(from_start)
     };
     let callbacks: Bound<'py, PyDict> =
         connection.getattr(intern!(py, "_request_callbacks"))?.cast_into().map_err(PyErr::from)?;
@@ -148,7 +153,12 @@ fn write<'py>(
     link: &Arc<Link<PyHost>>,
     boxer: &mut Boxer<'_>,
     value: &Bound<'py, PyAny>,
+    lent: Option<&Bound<'py, PyList>>,
 ) -> Result<(), WorldError> {
+    if let Some(lent) = lent {
+        boxer.answer_for(read_packs(lent)?);
+        lent.del_slice(0, lent.len())?;
+    }
     let is_plain = Objects::of(connection, link).write(value, &mut boxer.out)?;
     if is_plain { Ok(()) } else { Err(WorldError::not_plain(value)) }
 }
@@ -165,6 +175,15 @@ pub(crate) fn refer<'py>(
         Reference::Lent(pack) => (4, pack),
     };
     Ok((label, proxy::pack_tuple(connection.py(), &pack)?))
+}
+
+/// Takes back references that were lent, each once, for a message that is not sent.
+#[pyfunction]
+pub(crate) fn take_back<'py>(connection: &Bound<'py, Connection>, lent: &Bound<'py, PyList>) -> PyResult<()> {
+    let packs = read_packs(lent)?;
+    let garbage = connection.get().link()?.session().exports().roll_back(&packs);
+    drop(garbage);
+    Ok(())
 }
 
 /// The object of ours that the peer names by an id pack.
@@ -207,6 +226,10 @@ pub(crate) fn make_proxy<'py>(
     let pack = read_pack(id_pack)?;
     let class = link.host().class(connection, &pack)?;
     proxy::create(&class, connection, link, &pack)
+}
+
+fn read_packs(id_packs: &Bound<'_, PyList>) -> PyResult<Vec<IdPack>> {
+    id_packs.iter().map(|pack| read_pack(pack.cast()?)).collect()
 }
 
 fn read_pack(id_pack: &Bound<'_, PyTuple>) -> PyResult<IdPack> {

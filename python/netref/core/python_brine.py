@@ -107,30 +107,30 @@ def _load(stream):
 # ---- in pairs: how a class is dumped, and how that is loaded
 
 
-def _constant(tag, value):
+def _enter_constant(value, tag):
     """A value that is all in its tag."""
     _dump_registry.setdefault(type(value), lambda obj, stream: stream.append(tag))
     _load_registry[tag] = lambda stream: value
 
 
-_constant(TAG_NONE, None)
-_constant(TAG_NOT_IMPLEMENTED, NotImplemented)
-_constant(TAG_ELLIPSIS, Ellipsis)
+def _enter_counted(load, tags, short_tag, long_tag):
+    """A value whose tag says how long it is, for the first lengths, or else that a count of one byte or of four follows.
+    ``load`` gets the stream and the length."""
+    for count, tag in enumerate(tags):
+        _load_registry[tag] = lambda stream, count=count: load(stream, count)
+    _load_registry[short_tag] = lambda stream: load(stream, _load_count(stream, I1))
+    _load_registry[long_tag] = lambda stream: load(stream, _load_count(stream, I4))
+
+
+for _value, _tag in [(None, TAG_NONE), (NotImplemented, TAG_NOT_IMPLEMENTED), (Ellipsis, TAG_ELLIPSIS)]:
+    _enter_constant(_value, _tag)
+_load_registry[TAG_TRUE] = lambda stream: True
+_load_registry[TAG_FALSE] = lambda stream: False
 
 
 @register(_dump_registry, bool)
 def _dump_bool(obj, stream):
     stream.append(TAG_TRUE if obj else TAG_FALSE)
-
-
-@register(_load_registry, TAG_TRUE)
-def _load_true(stream):
-    return True
-
-
-@register(_load_registry, TAG_FALSE)
-def _load_false(stream):
-    return False
 
 
 @register(_dump_registry, int)
@@ -139,17 +139,10 @@ def _dump_int(obj, stream):
         stream.append(IMM_INTS[obj])
         return
     digits = str(obj).encode("ascii")
-    stream.append(_counted(len(digits), TAG_INT_L1, TAG_INT_L4) + digits)
+    stream.append(_counted(len(digits), (), TAG_INT_L1, TAG_INT_L4) + digits)
 
 
-@register(_load_registry, TAG_INT_L1)
-def _load_int_l1(stream):
-    return int(_read(stream, _load_count(stream, I1)))
-
-
-@register(_load_registry, TAG_INT_L4)
-def _load_int_l4(stream):
-    return int(_read(stream, _load_count(stream, I4)))
+_enter_counted(lambda stream, count: int(_read(stream, count)), (), TAG_INT_L1, TAG_INT_L4)
 
 
 @register(_dump_registry, float)
@@ -172,45 +165,15 @@ def _load_complex(stream):
     return complex(*C16.unpack(_read(stream, C16.size)))
 
 
+_STR_TAGS = (TAG_EMPTY_STR, TAG_STR1, TAG_STR2, TAG_STR3, TAG_STR4)
+
+
 @register(_dump_registry, bytes)
 def _dump_bytes(obj, stream):
-    short = (TAG_EMPTY_STR, TAG_STR1, TAG_STR2, TAG_STR3, TAG_STR4)
-    stream.append((short[len(obj)] if len(obj) < len(short) else _counted(len(obj), TAG_STR_L1, TAG_STR_L4)) + obj)
+    stream.append(_counted(len(obj), _STR_TAGS, TAG_STR_L1, TAG_STR_L4) + obj)
 
 
-@register(_load_registry, TAG_EMPTY_STR)
-def _load_empty_str(stream):
-    return b""
-
-
-@register(_load_registry, TAG_STR1)
-def _load_str1(stream):
-    return _read(stream, 1)
-
-
-@register(_load_registry, TAG_STR2)
-def _load_str2(stream):
-    return _read(stream, 2)
-
-
-@register(_load_registry, TAG_STR3)
-def _load_str3(stream):
-    return _read(stream, 3)
-
-
-@register(_load_registry, TAG_STR4)
-def _load_str4(stream):
-    return _read(stream, 4)
-
-
-@register(_load_registry, TAG_STR_L1)
-def _load_str_l1(stream):
-    return _read(stream, _load_count(stream, I1))
-
-
-@register(_load_registry, TAG_STR_L4)
-def _load_str_l4(stream):
-    return _read(stream, _load_count(stream, I4))
+_enter_counted(lambda stream, count: _read(stream, count), _STR_TAGS, TAG_STR_L1, TAG_STR_L4)
 
 
 @register(_dump_registry, str)
@@ -220,51 +183,21 @@ def _dump_str(obj, stream):
 
 
 @register(_load_registry, TAG_UNICODE)
-def _load_unicode(stream):
+def _load_str(stream):
     return _load(stream).decode("utf8")
+
+
+_TUP_TAGS = (TAG_EMPTY_TUPLE, TAG_TUP1, TAG_TUP2, TAG_TUP3, TAG_TUP4)
 
 
 @register(_dump_registry, tuple)
 def _dump_tuple(obj, stream):
-    short = (TAG_EMPTY_TUPLE, TAG_TUP1, TAG_TUP2, TAG_TUP3, TAG_TUP4)
-    stream.append(short[len(obj)] if len(obj) < len(short) else _counted(len(obj), TAG_TUP_L1, TAG_TUP_L4))
+    stream.append(_counted(len(obj), _TUP_TAGS, TAG_TUP_L1, TAG_TUP_L4))
     for item in obj:
         _dump(item, stream)
 
 
-@register(_load_registry, TAG_EMPTY_TUPLE)
-def _load_empty_tuple(stream):
-    return ()
-
-
-@register(_load_registry, TAG_TUP1)
-def _load_tup1(stream):
-    return (_load(stream),)
-
-
-@register(_load_registry, TAG_TUP2)
-def _load_tup2(stream):
-    return _load_items(stream, 2)
-
-
-@register(_load_registry, TAG_TUP3)
-def _load_tup3(stream):
-    return _load_items(stream, 3)
-
-
-@register(_load_registry, TAG_TUP4)
-def _load_tup4(stream):
-    return _load_items(stream, 4)
-
-
-@register(_load_registry, TAG_TUP_L1)
-def _load_tup_l1(stream):
-    return _load_items(stream, _load_count(stream, I1))
-
-
-@register(_load_registry, TAG_TUP_L4)
-def _load_tup_l4(stream):
-    return _load_items(stream, _load_count(stream, I4))
+_enter_counted(lambda stream, count: tuple(_load(stream) for _ in range(count)), _TUP_TAGS, TAG_TUP_L1, TAG_TUP_L4)
 
 
 @register(_dump_registry, slice)
@@ -292,16 +225,14 @@ def _load_frozenset(stream):
 # ---- bytes and counts
 
 
-def _counted(count, short_tag, long_tag):
+def _counted(count, tags, short_tag, long_tag):
+    if count < len(tags):
+        return tags[count]
     return short_tag + I1.pack(count) if count < 256 else long_tag + I4.pack(count)
 
 
 def _load_count(stream, size):
     return size.unpack(_read(stream, size.size))[0]
-
-
-def _load_items(stream, count):
-    return tuple(_load(stream) for _ in range(count))
 
 
 def _read(stream, count):

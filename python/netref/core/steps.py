@@ -28,7 +28,10 @@ class Steps:
             return consts.LABEL_VALUE, self._extension.hide(obj) if self._extension else obj
         if type(obj) is tuple:
             return consts.LABEL_TUPLE, tuple(map(self._box, obj))
-        return _netref.refer(self, obj)
+        label, id_pack = reference = _netref.refer(self, obj)
+        if label == consts.LABEL_REMOTE_REF:
+            _lent_for_message(self).append(id_pack)
+        return reference
 
     def _unbox(self, package):
         """The object that a pair (label, value) of the peer's stands for."""
@@ -64,7 +67,8 @@ class Steps:
         seq = self._get_seq_id()
         self._request_callbacks[seq] = callback
         try:
-            self._send(consts.MSG_REQUEST, seq, (handler, self._box(args)))
+            with _Message(self):
+                self._send(consts.MSG_REQUEST, seq, (handler, self._box(args)))
         except BaseException:
             self._request_callbacks.pop(seq, None)
             raise
@@ -76,7 +80,7 @@ class Steps:
 
     def _send(self, msg, seq, args):
         """Sends a message of any kind: a request's handler and box, a result's box, or an exception's data."""
-        _netref.send(self, msg, seq, args)
+        _netref.send(self, msg, seq, args, _lent_for_message(self))
 
     # ---- requests of the peer
 
@@ -91,12 +95,14 @@ class Steps:
                 raise
             return
         try:
-            self._send(consts.MSG_REPLY, seq, self._box(result))
+            with _Message(self):
+                self._send(consts.MSG_REPLY, seq, self._box(result))
         except Exception as error:
             self._answer_with(seq, error)
 
     def _answer_with(self, seq, error):
-        self._send(consts.MSG_EXCEPTION, seq, self._box_exc(type(error), error, error.__traceback__))
+        with _Message(self):
+            self._send(consts.MSG_EXCEPTION, seq, self._box_exc(type(error), error, error.__traceback__))
 
     @classmethod
     def _request_handlers(cls):
@@ -267,6 +273,44 @@ def replaced_steps(cls):
         if not STEPS.isdisjoint(vars(base)):
             names |= STEPS & vars(base).keys()
     return names
+
+
+class _Message:
+    """A message that the thread is making: the references that its boxes lend are taken back if it is not sent.
+
+    Between being boxed and being sent they belong to nobody else: a step of the program's own can fail there.
+    """
+
+    __slots__ = ("conn", "lent")
+
+    def __init__(self, conn):
+        self.conn = conn
+        self.lent = []
+
+    def __enter__(self):
+        _making.messages.append(self)
+
+    def __exit__(self, kind, error, traceback):
+        _making.messages.pop()
+        if kind is not None and self.lent:
+            _netref.take_back(self.conn, self.lent)
+
+
+class _Making(threading.local):
+    """What the thread is making, the innermost message last: one can be read, and answered, while another waits to be sent."""
+
+    def __init__(self):
+        self.messages = []
+
+
+_making = _Making()
+
+
+def _lent_for_message(conn):
+    """The id packs of the references lent for the message that the thread is making. A list that nobody looks at, if it boxes
+    something outside of one."""
+    messages = _making.messages
+    return messages[-1].lent if messages and messages[-1].conn is conn else []
 
 
 class _LentObjects:
