@@ -454,12 +454,14 @@ async def live(port, coroutines, tally, stop, rng):
                         await asyncio.wait_for(getattr(coroutines, name)(conn.root, rng), 2 * LIMIT)
 
             outcomes = await asyncio.gather(*(work() for _ in range(4)), return_exceptions=True)
-            if stop.is_set():
-                await asyncio.to_thread(check_references, conn.sync, tally)
-            await conn.close()
             for outcome in outcomes:
                 if outcome is not None and not isinstance(outcome, FailedError):
                     tally.note(f"a task ended with {outcome!r}")
+            # Exceptions keep their frames, and those the proxies in them.
+            del outcomes[:], outcome
+            if stop.is_set():
+                await asyncio.to_thread(check_references, conn.sync, tally)
+            await conn.close()
         except FailedError:
             await asyncio.sleep(0.02)
 

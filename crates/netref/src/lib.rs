@@ -166,6 +166,7 @@
 mod address;
 #[cfg(feature = "tokio")]
 pub mod aio;
+mod alarm;
 mod args;
 mod buffered;
 mod chained;

@@ -4,13 +4,12 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 
+use crate::alarm::Alarm;
 use crate::running::{self, RunningRequest};
 
 thread_local! {
@@ -78,38 +77,29 @@ pub(super) fn may_block() -> bool {
 
 /// Runs a future on the calling thread, which is parked while the future waits.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = unpark_this_thread();
+    let alarm = Alarm::here();
+    let waker = Waker::from(alarm.clone());
     let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => alarm.sleep(None),
         }
     }
 }
 
 /// The same, giving up at the deadline.
 pub(super) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
-    let waker = unpark_this_thread();
+    let alarm = Alarm::here();
+    let waker = Waker::from(alarm.clone());
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return Some(output);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if Instant::now() >= deadline {
             return None;
         }
-        thread::park_timeout(left);
+        alarm.sleep(Some(deadline));
     }
-}
-
-fn unpark_this_thread() -> Waker {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    Arc::new(Unpark(thread::current())).into()
 }

@@ -7,14 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::Waker;
 use std::time::Instant;
 
 use netref_core::message::{Inbound, Seq};
 
-use super::serving::{Goal, Pause, SIGNAL_CHECK, earlier, park_until};
+use super::serving::{Goal, Pause, SIGNAL_CHECK, earlier};
 use super::{Host, Link};
+use crate::alarm::Alarm;
 
 /// Requests of one link on pool threads, and those that wait for one.
 ///
@@ -181,26 +181,19 @@ impl<H: Host> Link<H> {
             // What this thread would have seen to.
             self.spawn(Self::transmit_rest);
         }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let alarm = Alarm::here();
+        let waker = Waker::from(alarm.clone());
         while self.session().poll_room(&waker).is_pending() {
             let is_wanted = matches!(goal, Goal::Background) && self.turn.has_followers();
             if is_wanted || deadline.is_some_and(|at| Instant::now() >= at) {
                 break;
             }
             let check = self.host.heeds_signals().then(|| Instant::now() + SIGNAL_CHECK);
-            self.host.blocking(|| park_until(earlier(deadline, check)));
+            self.host.blocking(|| alarm.sleep(earlier(deadline, check)));
             if check.is_some() {
                 return Pause::CheckSignals;
             }
         }
         Pause::Return
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }

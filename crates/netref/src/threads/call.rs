@@ -1,12 +1,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use netref_core::message::{Inbound, Seq};
 use smallvec::SmallVec;
 
 use super::Interrupted;
-use super::sync::{AtomicBool, Mutex, MutexGuard, Thread, current};
+use super::sync::{AtomicBool, Mutex, MutexGuard, Thread, current, park_until};
 use crate::failure::CallError;
 use crate::running::{nesting, thread_number};
 
@@ -65,6 +66,16 @@ struct Waiter {
     thread: Thread,
     /// What peers know it by.
     number: u64,
+    /// It was woken and has not slept since. The thread's own token for that may go to another sleep: before it comes to its
+    /// own here, it can run code that sleeps, in an interpreter or a destructor.
+    is_woken: bool,
+}
+
+impl Waiter {
+    fn wake(&mut self) {
+        self.is_woken = true;
+        self.thread.unpark();
+    }
 }
 
 /// What a waiting thread does next.
@@ -132,9 +143,7 @@ impl<S> Call<S> {
         }
         state.completed = true;
         state.outcome = Some(outcome);
-        for waiter in &state.waiters {
-            waiter.thread.unpark();
-        }
+        state.waiters.iter_mut().for_each(Waiter::wake);
         state.callback.take()
     }
 
@@ -165,22 +174,20 @@ impl<S> Call<S> {
     /// Hands a request to a thread that waits for this call, or gives it back if none does or can.
     pub(super) fn hand_over(&self, request: Inbound<S>) -> Option<Inbound<S>> {
         let mut state = self.lock();
-        match state.waiters.first() {
-            Some(waiter) if state.takes_requests() && state.depth < MAX_NESTING => {
-                let thread = waiter.thread.clone();
-                state.inbox.push_back(request);
-                thread.unpark();
-                None
-            }
-            _ => Some(request),
+        if !state.takes_requests() || state.depth >= MAX_NESTING {
+            return Some(request);
         }
+        let Some(waiter) = state.waiters.first_mut() else { return Some(request) };
+        waiter.wake();
+        state.inbox.push_back(request);
+        None
     }
 
     /// The calling thread waits, or is about to: requests that belong to the call are kept for it, unless it is to be
     /// `punctual`.
     pub(super) fn enter(&self, punctual: bool) {
         let mut state = self.lock();
-        state.waiters.push(Waiter { thread: current(), number: thread_number() });
+        state.waiters.push(Waiter { thread: current(), number: thread_number(), is_woken: false });
         state.depth = nesting();
         state.is_punctual |= punctual;
     }
@@ -249,8 +256,21 @@ impl<S> Call<S> {
     }
 
     pub(super) fn wake(&self) {
-        for waiter in &self.lock().waiters {
-            waiter.thread.unpark();
+        self.lock().waiters.iter_mut().for_each(Waiter::wake);
+    }
+
+    /// Sleeps until the calling thread, which waits, was woken since it slept last, or until the deadline.
+    pub(super) fn sleep(&self, deadline: Option<Instant>) {
+        let me = current().id();
+        let is_woken = || {
+            let mut state = self.lock();
+            let mine = state.waiters.iter_mut().find(|waiter| waiter.thread.id() == me);
+            mine.is_none_or(|waiter| std::mem::take(&mut waiter.is_woken))
+        };
+        while !is_woken() {
+            if !park_until(deadline) {
+                return;
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use netref_core::frame::FrameError;
@@ -145,7 +144,7 @@ impl<H: Host> Link<H> {
             } else if deadline.is_some_and(|at| Instant::now() >= at) {
                 return Ok(false);
             } else {
-                self.park(deadline)?;
+                self.sleep(server, deadline)?;
             }
         }
     }
@@ -173,19 +172,19 @@ impl<H: Host> Link<H> {
             if self.turn.take_or_follow(call) {
                 self.read_until(&Goal::Call(call), deadline)?;
             } else {
-                self.park(deadline)?;
+                self.sleep(call, deadline)?;
             }
         }
     }
 
     /// Sleeps until another thread wakes this one, or the deadline passes, or it is time to look for signals.
-    fn park(&self, deadline: Option<Instant>) -> Result<(), Interrupted> {
+    fn sleep(&self, call: &Call<H::Shared>, deadline: Option<Instant>) -> Result<(), Interrupted> {
         if !self.host.heeds_signals() {
-            self.host.blocking(|| park_until(deadline));
+            self.host.blocking(|| call.sleep(deadline));
             return Ok(());
         }
         let until = earlier(deadline, Some(Instant::now() + SIGNAL_CHECK));
-        self.host.blocking(|| park_until(until));
+        self.host.blocking(|| call.sleep(until));
         self.host.check_signals()
     }
 
@@ -488,12 +487,5 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    }
-}
-
-pub(super) fn park_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
-        None => thread::park(),
     }
 }

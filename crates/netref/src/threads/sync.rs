@@ -3,3 +3,5 @@
 pub(super) use std::sync::atomic::AtomicBool;
 pub(super) use std::sync::{Mutex, MutexGuard};
 pub(super) use std::thread::{Thread, current};
+
+pub(super) use crate::alarm::park_until;

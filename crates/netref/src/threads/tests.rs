@@ -2,14 +2,15 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use netref_core::message::Inbound;
 use netref_core::request::handlers;
 
 use super::watch::Watched;
-use super::{Call, Closed, Host, Interest, Interrupted, Link, LinkOptions, Transport};
+use super::{Call, Closed, EndReason, Host, Interest, Interrupted, Link, LinkOptions, Transport};
 
 /// A host that no request ever reaches.
 struct Idle;
@@ -92,4 +93,83 @@ fn output_that_the_watch_could_not_write_is_not_forgotten() {
     let (written, _) =
         narrow.progress.wait_timeout_while(written, patience, all).unwrap_or_else(PoisonError::into_inner);
     assert!(*written >= size, "{written} of {size} bytes written, waited {:?} times", narrow.waits);
+}
+
+/// A host in whose `blocking` code runs that sleeps, too: an interpreter, or a destructor.
+struct Sleepy {
+    about_to_sleep: Barrier,
+    woken: Barrier,
+    has_slept: AtomicBool,
+}
+
+impl Host for Sleepy {
+    type Shared = ();
+
+    fn handle(&self, _: &Arc<Link<Self>>, _: Inbound<()>) -> Result<(), Interrupted> {
+        Ok(())
+    }
+
+    fn ended(&self, _: &Arc<Link<Self>>, _: &Closed) {}
+
+    fn blocking<R: Send>(&self, wait: impl FnOnce() -> R + Send) -> R {
+        if thread::current().name() == Some("sleepy") && !self.has_slept.swap(true, Ordering::Relaxed) {
+            self.about_to_sleep.wait();
+            self.woken.wait();
+            // Takes what wakes the thread, or else does not sleep at all.
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        wait()
+    }
+}
+
+/// Says when somebody reads from it, and is silent until it is closed.
+struct Silent {
+    reads: mpsc::Sender<()>,
+    is_closed: Mutex<bool>,
+    closed: Condvar,
+}
+
+impl Transport for Silent {
+    fn receive(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        let _ = self.reads.send(());
+        let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.closed.wait_while(is_closed, |is_closed| !*is_closed));
+        Ok(0)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn wait(&self, _: Interest, _: Option<Instant>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&self) {
+        *self.is_closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.closed.notify_all();
+    }
+}
+
+/// A thread that was woken to read, between the decision to sleep and the sleep, slept on, and nobody read ever after: the
+/// wake-up went to the interpreter's code, which sleeps where two threads come to something for the first time. Two of a
+/// server's first clients were never heard again, and their end was not noticed.
+#[test]
+fn a_wake_up_that_comes_while_the_host_sleeps_is_not_lost() {
+    let (reads, read) = mpsc::channel();
+    let silent = Silent { reads, is_closed: Mutex::new(false), closed: Condvar::new() };
+    let (about_to_sleep, woken, has_slept) = (Barrier::new(2), Barrier::new(2), AtomicBool::new(false));
+    let host = Sleepy { about_to_sleep, woken, has_slept };
+    let options = LinkOptions { background: false, ..LinkOptions::default() };
+    let link = Link::new(host, Box::new(silent), options);
+    assert!(link.turn.try_take());
+    let serving = link.clone();
+    let server = thread::Builder::new().name("sleepy".into()).spawn(move || serving.serve_all());
+    link.host().about_to_sleep.wait();
+    assert!(!link.turn.give_up(), "the thread that serves waits to read");
+    link.host().woken.wait();
+    let outcome = read.recv_timeout(Duration::from_secs(10));
+    link.end(EndReason::ClosedHere);
+    assert!(outcome.is_ok(), "nobody reads");
+    assert!(matches!(server.map(thread::JoinHandle::join), Ok(Ok(Ok(())))));
 }

@@ -80,7 +80,8 @@ impl Link {
             if self.turn.take_or_follow(call) {
                 self.read(|| call.is_completed(), Some(number));
             } else {
-                threads::park();
+                threads::sleep_elsewhere();
+                threads::sleep(call);
             }
         }
         let orphans = threads::leave(call);

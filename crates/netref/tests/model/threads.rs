@@ -21,13 +21,20 @@ mod sync {
         CURRENT.with(Clone::clone)
     }
 
-    pub fn park() {
+    /// Deadlines never pass here.
+    pub fn park_until(_deadline: Option<std::time::Instant>) -> bool {
         let thread = current();
         let mut is_woken = thread.0.0.lock().unwrap();
         while !*is_woken {
             is_woken = thread.0.1.wait(is_woken).unwrap();
         }
         *is_woken = false;
+        true
+    }
+
+    /// What code does that is not the driver's and sleeps: it takes a wake-up that was not meant for it.
+    pub fn sleep_elsewhere() {
+        *current().0.0.lock().unwrap() = false;
     }
 
     impl Thread {
@@ -43,7 +50,7 @@ mod sync {
 }
 
 pub use call::Call;
-pub use sync::park;
+pub use sync::sleep_elsewhere;
 
 /// A signal handler asked for the wait to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +100,10 @@ pub fn enter(call: &Call<()>) {
 
 pub fn leave(call: &Call<()>) -> Option<std::collections::VecDeque<netref_core::message::Inbound<()>>> {
     call.leave()
+}
+
+pub fn sleep(call: &Call<()>) {
+    call.sleep(None);
 }
 
 pub fn next_step(call: &Call<()>) -> Step {
