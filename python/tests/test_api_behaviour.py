@@ -16,7 +16,7 @@ import pytest
 
 import netref
 from netref import classic
-from netref.core import brine, consts, protocol, service, vinegar
+from netref.core import brine, consts, protocol, reactor, service, vinegar
 from netref.core import netref as proxies
 from netref.core import stream as streams
 from netref.lib import colls, compat
@@ -306,6 +306,36 @@ def test_base_of_streams():
     for use in (stream.close, stream.fileno, lambda: stream.read(1), lambda: stream.write(b""), lambda: stream.closed):
         with pytest.raises(NotImplementedError):
             use()
+
+
+def test_streams_of_windows():
+    """They can be named and asked for, and not made, as in RPyC on this system."""
+    windows, named = streams.Win32PipeStream, streams.NamedPipeStream
+    assert issubclass(named, windows) and issubclass(windows, streams.Stream) and not issubclass(streams.PipeStream, windows)
+    makers = [lambda: windows(0, 1), windows.from_std, windows.create_pair, lambda: named(0, True)]
+    for make in (*makers, lambda: named.create_server("pipe"), lambda: named.create_client("pipe")):
+        with pytest.raises(ImportError):
+            make()
+    for make in (named.from_std, named.create_pair):
+        with pytest.raises(NotImplementedError):
+            make()
+
+
+def test_the_reactor(cleanup):
+    class Ending(socket.socket):
+        def close(self):
+            super().close()
+            it._active = False
+
+    near, far = socket.socketpair()
+    it = reactor.SelectReactor()
+    it.register_read(cleanup.enter_context(Ending(fileno=near.detach())))
+    far.sendall(b"nobody wants this")
+    far.close()
+    it.run()
+    assert not it._readfds
+    with pytest.raises(ValueError, match="already started"):
+        reactor.start_reactor()
 
 
 def test_streams_over_sockets_and_pipes(cleanup):

@@ -1,11 +1,16 @@
 """What importing the package costs, and what it needs."""
 
 import importlib.metadata
+import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 
-from peer_process import STOCK6, interpreter
+import pytest
+
+import netref
+from peer_process import STOCK6, Program, interpreter
 
 
 def cpu_time_of_import(implementation):
@@ -26,6 +31,22 @@ def test_import_takes_no_longer_than_that_of_stock():
     assert min(times["netref"]) < 1.15 * min(times["rpyc"]), times
 
 
+#: For copies of dates, and for the limits of ``with netref.timeout``.
+ALSO_IMPORTED = {"datetime", "_datetime", "contextvars", "_contextvars"}
+
+
+@STOCK6
+def test_little_is_imported_that_stock_does_not_import():
+    """What can be counted, whatever else the machine does: each module takes up to some milliseconds."""
+    imported = {}
+    for implementation in ("netref", "rpyc"):
+        code = f"import sys\nbefore = set(sys.modules)\nimport {implementation}\nprint(*set(sys.modules) - before)"
+        command = [interpreter(implementation), "-I", "-c", code]
+        printed = subprocess.run(command, check=True, timeout=30, capture_output=True, text=True).stdout
+        imported[implementation] = {name for name in printed.split() if name.partition(".")[0] not in ("netref", "rpyc")}
+    assert imported["netref"] - imported["rpyc"] - ALSO_IMPORTED == set()
+
+
 def test_nothing_but_the_standard_library_is_needed():
     assert not importlib.metadata.requires("netref")
     code = (
@@ -35,3 +56,30 @@ def test_nothing_but_the_standard_library_is_needed():
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True).stdout
     assert printed.split() == ["netref"]
+
+
+SERVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import netref.utils.server
+server = netref.utils.server.ThreadedServer(netref.SlaveService, hostname="127.0.0.1", port=0)
+print(server.port, flush=True)
+server.start()
+"""
+
+
+@pytest.mark.parametrize("client", ["netref", pytest.param("rpyc", marks=STOCK6)])
+def test_a_bare_copy_of_the_folder_can_serve(tmp_path, client):
+    """As programs do that take the package to another machine: no installation, and no other package but the standard library."""
+    shutil.copytree(pathlib.Path(netref.__file__).parent, tmp_path / "netref", ignore=shutil.ignore_patterns("__pycache__"))
+    server = Program(sys.executable, "-I", "-S", "-c", SERVER, tmp_path)
+    try:
+        code = (
+            f"import {client}\nconn = {client}.classic.connect('127.0.0.1', {server.read_line()})\n"
+            "print(conn.modules['netref'].__file__, conn.modules.importlib.util.find_spec('plumbum'), conn.eval('6 * 7'))"
+        )
+        command = [interpreter(client), "-c", code]
+        printed = subprocess.run(command, check=True, timeout=30, capture_output=True, text=True).stdout
+    finally:
+        server.stop()
+    assert printed.split() == [str(tmp_path / "netref" / "__init__.py"), "None", "42"]

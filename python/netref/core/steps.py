@@ -8,7 +8,7 @@ Frames, sequence numbers and the tables of references stay native, and so do DEL
 reads answers at once.
 """
 
-import secrets
+import os
 import threading
 
 from netref import _netref
@@ -335,7 +335,7 @@ class Extension:
     """
 
     def __init__(self):
-        self._mark = secrets.token_bytes(16)
+        self._mark = os.urandom(16)
         self._hidden = {}
         self._lock = threading.Lock()
 

@@ -330,6 +330,63 @@ def _set_keepalive(sock, idle):
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
 
 
+class Win32PipeStream(Stream):
+    """A stream over two pipes of Windows, by name: programs that run everywhere ask for it everywhere. As in RPyC away from
+    Windows, there are no instances.
+    """
+
+    __slots__ = ()
+
+    PIPE_BUFFER_SIZE = 130000
+    MAX_IO_CHUNK = consts.STREAM_CHUNK
+
+    def __init__(self, incoming, outgoing):
+        raise ImportError(f"{type(self).__name__} needs Windows, for which there is no netref; PipeStream is for other systems")
+
+    @classmethod
+    def from_std(cls):
+        """A stream over standard input and output."""
+        return cls(sys.stdin, sys.stdout)
+
+    @classmethod
+    def create_pair(cls):
+        """Two streams that are connected to each other."""
+        return cls(None, None), cls(None, None)
+
+
+class NamedPipeStream(Win32PipeStream):
+    """A stream over a named pipe of Windows, as little as the other."""
+
+    __slots__ = ()
+
+    NAMED_PIPE_PREFIX = r"\\.\pipe\rpyc_"
+    PIPE_IO_TIMEOUT = 3
+    CONNECT_TIMEOUT = 3
+
+    def __init__(self, handle, is_server_side):
+        super().__init__(handle, handle)
+
+    @classmethod
+    def from_std(cls):
+        """There is none."""
+        raise NotImplementedError
+
+    @classmethod
+    def create_pair(cls):
+        """There is none."""
+        raise NotImplementedError
+
+    @classmethod
+    def create_server(cls, pipename, connect=True):
+        """A stream to whoever connects to the pipe."""
+        return cls(None, True)
+
+    @classmethod
+    def create_client(cls, pipename):
+        """A stream to whoever has made the pipe."""
+        return cls(None, False)
+
+
 def _client_context(options):
     """An ``ssl.SSLContext``, and those of the options that are not about it."""
     import ssl  # takes long to import, and few need it

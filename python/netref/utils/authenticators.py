@@ -5,8 +5,7 @@ credentials, which can be anything and become the connection's configuration ``"
 :class:`AuthenticationError`.
 """
 
-import hmac
-import secrets
+import os
 
 
 class AuthenticationError(Exception):
@@ -97,11 +96,11 @@ class SharedSecret:
         :returns: the socket, and the credentials ``"shared secret"``
         :raises AuthenticationError: if it does not
         """
-        challenge = secrets.token_bytes(self._NONCE)
+        challenge = os.urandom(self._NONCE)
         sock.sendall(self._MAGIC + challenge)
         answer = _receive(sock, self._NONCE + self._PROOF)
         nonce, proof = answer[: self._NONCE], answer[self._NONCE :]
-        if not hmac.compare_digest(proof, self._proof(b"client", challenge, nonce)):
+        if not self._is_proof(proof, b"client", challenge, nonce):
             raise AuthenticationError("the client does not know the secret")
         sock.sendall(self._proof(b"server", challenge, nonce))
         return sock, "shared secret"
@@ -116,13 +115,13 @@ class SharedSecret:
         magic, challenge = greeting[: len(self._MAGIC)], greeting[len(self._MAGIC) :]
         if magic != self._MAGIC:
             raise AuthenticationError("the server asks for no shared secret")
-        nonce = secrets.token_bytes(self._NONCE)
+        nonce = os.urandom(self._NONCE)
         sock.sendall(nonce + self._proof(b"client", challenge, nonce))
         try:
             proof = _receive(sock, self._PROOF)
         except AuthenticationError:
             raise AuthenticationError("the server refused the secret") from None
-        if not hmac.compare_digest(proof, self._proof(b"server", challenge, nonce)):
+        if not self._is_proof(proof, b"server", challenge, nonce):
             raise AuthenticationError("the server does not know the secret")
 
     def connect(self, host, port, *, ipv6=False, **options):
@@ -150,7 +149,14 @@ class SharedSecret:
 
     def _proof(self, role, challenge, nonce):
         """What only who knows the secret can say, in that role, about those two numbers."""
+        import hmac  # takes long to import, and few need it
+
         return hmac.digest(self._secret, b"netref shared secret " + role + challenge + nonce, "sha256")
+
+    def _is_proof(self, proof, role, challenge, nonce):
+        import hmac
+
+        return hmac.compare_digest(proof, self._proof(role, challenge, nonce))
 
 
 def _receive(sock, count):

@@ -15,6 +15,9 @@ from netref.core.netref import BaseNetref
 #: Marks code among constants: a function inside the function.
 CODEOBJ_MAGIC = "MAg1c J0hNNzo0hn ZqhuBP17LQk8"
 
+#: Has no meaning, and had none in RPyC for any Python that is in use.
+CODE_HAVEARG_SIZE = 3
+
 #: Attributes of a code object in the order in which they travel and in which ``CodeType`` takes them.
 _CODE_FIELDS = """
     co_argcount co_posonlyargcount co_kwonlyargcount co_nlocals co_stacksize co_flags co_code co_consts co_names co_varnames

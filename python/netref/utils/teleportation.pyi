@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 CODEOBJ_MAGIC: str
+CODE_HAVEARG_SIZE: int
 
 def export_function(func: Callable[..., Any]) -> tuple[Any, ...]: ...
 def import_function(functup: tuple[Any, ...], globals: dict[str, Any] | None = None, def_: bool = True) -> Callable[..., Any]: ...
