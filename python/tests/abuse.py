@@ -20,7 +20,7 @@ from peer_process import HERE, Program, interpreter
 LIMITS = {"header_timeout": 1, "frame_timeout": 1, "min_frame_rate": 8 << 20, "handshake_timeout": 1}
 #: Seconds that an honest client may be kept waiting while others misbehave: it is milliseconds, where the machine has nothing
 #: else to do. What is to be told apart from that takes stock longer, or for ever.
-BAR = 2.0
+BAR = 1.0
 MIB = 1 << 20
 
 RUST = pytest.mark.skipif("NETREF_PEER_BIN" not in os.environ, reason="NETREF_PEER_BIN names no interop-peer")
@@ -33,7 +33,9 @@ RUST_SERVERS = [pytest.param(name, marks=RUST) for name in ("rust", "tokio")]
 class Target(Program):
     """A server to be abused."""
 
-    def __init__(self, name, config=None, **options):
+    def __init__(self, name, config=None, prefix=(), **options):
+        """`prefix` is a command that runs the server's; `options` are those of the server program, of which the Rust one knows
+        `host`."""
         config = {"limits": "strict", **LIMITS} if config is None else config
         self.name = name
         if name in ("rust", "tokio"):
@@ -43,6 +45,8 @@ class Target(Program):
             for key, value in config.items():
                 if key != "limits":
                     command += ["--limit", f"{key}={value}"]
+            if "host" in options:
+                command += ["--host", options["host"]]
         else:
             implementation = "rpyc" if name == "stock" else "netref"
             servers = {"pool": "ThreadPoolServer", "forking": "ForkingServer"}
@@ -51,7 +55,7 @@ class Target(Program):
             command += ["--config", json.dumps({} if name == "stock" else config)]
             for key, value in options.items():
                 command += [f"--{key}", value]
-        super().__init__(*command, stderr=subprocess.DEVNULL)
+        super().__init__(*prefix, *command, stderr=subprocess.DEVNULL)
         self.port = int(self.read_line())
 
     @property
@@ -73,6 +77,15 @@ class Target(Program):
 
     def files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def sockets(self):
+        """How many of the files are sockets."""
+        folder = f"/proc/{self.process.pid}/fd"
+        links = []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                links.append(os.readlink(f"{folder}/{name}"))
+        return sum(link.startswith("socket:") for link in links)
 
     @contextlib.contextmanager
     def withstands(self, memory=64 * MIB, honest=True):

@@ -1,6 +1,7 @@
 """A server program to be abused: ``abuse_server.py --impl netref|rpyc --server NAME [--config JSON] [--files N] ...``.
 
-Prints its port and serves on 127.0.0.1. On a line of its standard input it prints its counters; it ends with the input.
+Prints its port and serves on 127.0.0.1, or what `--host` says. On a line of its standard input it prints its counters; it ends
+with the input.
 """
 
 import argparse
@@ -64,6 +65,9 @@ def abused_service(api):
 
         def exposed_echo(self, value):
             return value
+
+        def exposed_wait(self, seconds):
+            return threading.Event().wait(seconds)
 
         def exposed_count(self):
             return itertools.count()
@@ -132,6 +136,7 @@ def main():
     parser.add_argument("--impl", required=True)
     parser.add_argument("--server", default="ThreadedServer")
     parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--files", type=int)
     parser.add_argument("--memory", type=int)
     parser.add_argument("--certs")
@@ -145,7 +150,7 @@ def main():
         authenticators = importlib.import_module(f"{options.impl}.utils.authenticators")
         authenticator = authenticators.SSLAuthenticator(f"{options.certs}/server.key", f"{options.certs}/server.crt")
     server = getattr(servers, options.server)(
-        abused_service(api), hostname="127.0.0.1", port=0, protocol_config=options.config, authenticator=authenticator
+        abused_service(api), hostname=options.host, port=0, protocol_config=options.config, authenticator=authenticator
     )
     if options.files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (options.files, options.files))

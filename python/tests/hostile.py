@@ -67,12 +67,12 @@ class Refused(Exception):
 class Hostile:
     """A connection of the hostile peer's."""
 
-    def __init__(self, port, receive_buffer=None):
+    def __init__(self, port, receive_buffer=None, host="127.0.0.1"):
         self.sock = socket.socket()
         if receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(("127.0.0.1", port))
+        self.sock.connect((host, port))
         self._seq = 100
         self._buffer = b""
 

@@ -1,6 +1,7 @@
 //! netref's Rust end of the interoperability suite.
 //!
-//!     interop-peer serve [--policy public|exposed] [--driver threads|tokio] [--limits strict] [--limit NAME=VALUE ...]
+//!     interop-peer serve [--policy public|exposed] [--driver threads|tokio] [--host ADDRESS] [--limits strict]
+//!                        [--limit NAME=VALUE ...]
 //!     interop-peer agent
 //!
 //! `SERVICE.md` and `AGENT.md`, one folder up, say what both have to do.
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 /// What the suite calls this implementation.
 const IMPLEMENTATION: &str = "netref-rust";
-const USAGE: &str = "usage: interop-peer serve [--policy public|exposed] [--driver threads|tokio] [--limits strict] \
+const USAGE: &str = "usage: interop-peer serve [--policy public|exposed] [--driver threads|tokio] [--host ADDRESS] [--limits strict] \
                      [--limit NAME=VALUE ...] | agent";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

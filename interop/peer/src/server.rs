@@ -18,16 +18,20 @@ pub(crate) struct Settings {
     policy: Policy,
     limits: Limits,
     is_tokio: bool,
+    host: String,
 }
 
 impl Settings {
-    /// From the arguments of the command line: `--policy NAME`, `--driver threads|tokio`, `--limits PROFILE`, `--limit NAME=VALUE`.
+    /// From the arguments of the command line: `--policy NAME`, `--driver threads|tokio`, `--host ADDRESS`,
+    /// `--limits PROFILE`, `--limit NAME=VALUE`.
     pub(crate) fn read(arguments: &[&str]) -> Option<Self> {
-        let mut settings = Self { policy: Policy::Public, limits: Limits::default(), is_tokio: false };
+        let host = "127.0.0.1".to_owned();
+        let mut settings = Self { policy: Policy::Public, limits: Limits::default(), is_tokio: false, host };
         for option in arguments.chunks(2) {
             match option {
                 ["--policy", name] => settings.policy = Policy::named(name)?,
                 ["--driver", driver] => settings.is_tokio = *driver == "tokio",
+                ["--host", host] => (*host).clone_into(&mut settings.host),
                 ["--limits", "strict"] => settings.limits = Limits::strict(),
                 ["--limit", limit] => settings.set_limit(limit)?,
                 _ => return None,
@@ -48,12 +52,12 @@ impl Settings {
     }
 }
 
-/// Serves on a free port of 127.0.0.1, which it prints, until standard input ends.
+/// Serves on a free port, which it prints, until standard input ends.
 pub(crate) fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let Settings { policy, limits, is_tokio } = settings;
+    let Settings { policy, limits, is_tokio, host } = settings;
     let options = Options::new().rules(policy.rules()).limits(limits);
     let service = move || InteropService::new(policy);
-    let url = "tcp://127.0.0.1:0";
+    let url = &format!("tcp://{host}:0");
     if is_tokio {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE).build()?;

@@ -61,6 +61,8 @@ fn without_repetition(items: Vec<Value>) -> Value {
 
 /// A proptest configuration that leaves no files behind.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    // Miri takes a thousand times as long.
+    let cases = if cfg!(miri) { 3 } else { cases };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
