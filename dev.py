@@ -47,7 +47,8 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 TEST_PACKAGES = ["pytest==9.2.0", "hypothesis==6.168.5", "plumbum==2.0.2", "gevent==26.9.0", "uvloop==0.23.0", *NUMPY]
 #: Tests that say the same under any Python, or are about the sources.
 SAME_FOR_ANY_PYTHON = (
-    "test_abuse test_brine test_documentation test_examples test_network test_soak test_stubs test_threads test_zerodeploy".split()
+    *("test_abuse", "test_brine", "test_documentation", "test_examples", "test_network", "test_soak", "test_stubs"),
+    *("test_threads", "test_zerodeploy"),
 )
 
 #: Programs that import rpyc, and those whose requirements would bring in other versions of it, or what they can do without.
