@@ -97,27 +97,36 @@ impl<T> ExceptionData<T> {
             Token::Tuple(4) => {}
             _ => return Err(expected()),
         }
+        // Each level counts towards the limit, as it does in `write`: what was read can be passed on.
+        reader.enter()?;
         if reader.tuple(WHAT)? != 2 {
             return Err(expected());
         }
         let module = reader.str("the module of an exception")?.to_owned();
         let class = reader.str("the class of an exception")?.to_owned();
-        let args = (0..reader.tuple("the arguments of an exception")?)
-            .map(|_| brine::read(world, reader))
-            .collect::<Result<_, _>>()?;
+        let count = reader.tuple("the arguments of an exception")?;
+        reader.enter()?;
+        let args = (0..count).map(|_| brine::read(world, reader)).collect::<Result<_, _>>()?;
+        reader.leave();
         let mut attributes = Vec::new();
-        for index in 0..reader.tuple("the attributes of an exception")? {
+        let count = reader.tuple("the attributes of an exception")?;
+        reader.enter()?;
+        for index in 0..count {
             if reader.tuple("an attribute (name, value)")? != 2 {
                 return Err(expected());
             }
+            reader.enter()?;
             let name = reader.str("the name of an attribute")?;
             if index < limits.max_exception_attributes {
                 attributes.push((name.to_owned(), brine::read(world, reader)?));
             } else {
                 brine::skip(reader)?;
             }
+            reader.leave();
         }
+        reader.leave();
         let traceback = reader.str("a traceback text")?;
+        reader.leave();
         let mut ends = (0..=limits.max_traceback.min(traceback.len())).rev();
         let end = ends.find(|&end| traceback.is_char_boundary(end)).unwrap_or_default();
         let traceback = traceback[..end].to_owned();

@@ -1,7 +1,8 @@
 //! Defects found once, by the other tests here, by fuzzing or by reading. Each says what went wrong.
 
 use netref_core::Limits;
-use netref_core::brine::DecodeError;
+use netref_core::brine::{DecodeError, Reader, Writer};
+use netref_core::exception::ExceptionData;
 use netref_core::limits::DEPTH_CEILING;
 use netref_core::refs::IdPack;
 use netref_core::request::handlers;
@@ -165,4 +166,36 @@ fn small_ints_count_as_values() {
     limits.max_decoded = 30_000;
     let ints = [&[0x15, 0, 0, 4, 0][..], &[0x50; 1024]].concat();
     assert_eq!(load(&ints, &limits), Err(DecodeError::OverBudget { max: 30_000 }.into()));
+}
+
+/// The levels of an exception around its arguments counted when it was written and not when it was read: one that was read could
+/// not be passed on.
+#[test]
+fn an_exception_that_was_read_can_be_written() {
+    let side = side(Limits::default());
+    for limits in [Limits::strict(), Limits::default(), Limits::compat()] {
+        let nested = |levels| (0..levels).fold(Value::None, |value, _| Value::Tuple(vec![value]));
+        let write = |levels, as_argument: bool| {
+            let mut exception = ExceptionData::builtin("ValueError", Vec::new());
+            if as_argument {
+                exception.args.push(nested(levels));
+            } else {
+                exception.attributes.push(("inside".to_owned(), nested(levels)));
+            }
+            let mut bytes = Vec::new();
+            exception
+                .write(&side, &mut Writer::new(&mut bytes, &Limits::compat()))
+                .map(|()| (exception, bytes))
+                .ok()
+        };
+        let depth = limits.max_depth;
+        for (levels, as_argument) in
+            (depth - 4..depth + 2).flat_map(|levels| [(levels, true), (levels, false)])
+        {
+            let Some((exception, bytes)) = write(levels, as_argument) else { continue };
+            let read = ExceptionData::read(&side, &mut Reader::new(&bytes, &limits), &limits);
+            let written = exception.write(&side, &mut Writer::new(&mut Vec::new(), &limits));
+            assert_eq!(read.is_ok(), written.is_ok(), "{levels} levels as an argument: {as_argument}");
+        }
+    }
 }
