@@ -16,7 +16,7 @@ from peer_process import HERE, STOCK6, interpreter
 
 ROOT = HERE.parent.parent
 TABLE = ROOT / "docs" / "behaviour.md"
-SOURCES = {"python": HERE, "interop": ROOT / "interop"}
+SOURCES = {"python": HERE, "scenarios": HERE / "scenarios", "interop": ROOT / "interop"}
 ROW = re.compile(r"^\| `([^`]+)` \| (same|differs: .+|left out: .+) \| `([^`]+)::([^`]+)` \|$")
 
 
@@ -134,13 +134,15 @@ def test_what_is_left_out_is_not_there():
 
 @functools.cache
 def names_of_tests(path):
-    """The names of the tests in a file, those in classes as ``Class::test``."""
+    """The names of the tests in a file, those in classes as ``Class::test``; or of its scenarios."""
     found = set()
     for node in ast.parse(pathlib.Path(path).read_text()).body:
         if isinstance(node, ast.FunctionDef):
             found.add(node.name)
         elif isinstance(node, ast.ClassDef):
             found |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    if "scenarios" in str(path):
+        return {name for name in found if not name.startswith("_")}
     return {name for name in found if name.rpartition("::")[2].startswith("test_")}
 
 

@@ -3,7 +3,6 @@
 import collections
 import errno
 import logging
-import os
 import socket
 import sys
 import threading
@@ -40,7 +39,8 @@ class Server:
         are about all clients (``max_connections``, ``handshake_timeout``, ``max_log_rate``) are the server's
     :param logger: where to log; ``<SERVICE>/<port>`` by default
     :param listener_timeout: seconds between looks whether the server was closed; None for no looks
-    :param socket_path: a unix socket to listen at, instead of hostname and port
+    :param socket_path: a unix socket to listen at, instead of hostname and port. It must not be there yet, and stays there when
+        the server is closed, as in RPyC.
     """
 
     def __init__(
@@ -177,11 +177,6 @@ class Server:
         except OSError:
             pass  # not listening yet
         self.listener.close()
-        if isinstance(self.port, str):
-            try:
-                os.unlink(self.port)
-            except OSError:
-                pass  # somebody removed the name already
         self.logger.info("listener closed")
 
     def _close_gracefully(self, grace):

@@ -1,10 +1,14 @@
 """Servers of all kinds, and ways to reach them."""
 
 import contextlib
+import importlib
 import os
 import pathlib
+import pickle
 import socket
 import ssl
+import subprocess
+import sys
 import tempfile
 import threading
 
@@ -64,9 +68,16 @@ def _serve_at(side, path):
     side.serve(_service(side.rpyc), socket_path=path)
 
 
+def _close_at(side, path):
+    server = side.rpyc.utils.server.ThreadedServer(_service(side.rpyc), socket_path=path)
+    server.close()
+    os.unlink(path)  # the server's owner does that: it has to be there
+
+
 def unix_sockets(side):
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/socket"
+        side.far(_close_at, path)
         side.far(_serve_at, path)
         conn = side.rpyc.utils.factory.unix_connect(path)
         assert conn.root.echo("unix") == "unix"
@@ -284,3 +295,99 @@ def streams_of_ones_own(side):
     assert stream.written > 0
     assert conn.root.echo(b"x" * 100_000) == b"x" * 100_000
     conn.close()
+
+
+def _python(side):
+    return [sys.executable, side.name]
+
+
+#: Serves its parent over standard input and output until that goes, as the program of a server does.
+ON_PIPES = """
+import importlib, sys
+rpyc = importlib.import_module(sys.argv[1])
+class Echo(rpyc.Service):
+    def exposed_echo(self, value):
+        return value
+    def exposed_call(self, function, *args):
+        return function(*args)
+    def exposed_die(self):
+        import os
+        os._exit(3)
+rpyc.utils.factory.connect_stdpipes(Echo).serve_all()
+"""
+
+
+def servers_on_pipes(side):
+    python, package = side.far(_python)
+    factory = side.rpyc.utils.factory
+    conn = factory.connect_subproc([python, "-c", ON_PIPES, package])
+    assert conn.root.echo("pipe") == "pipe" and conn.root.call(lambda x: x + 1, 1) == 2
+    assert isinstance(conn._channel.stream, side.rpyc.PipeStream) and conn.proc.poll() is None
+    data = bytes(range(256)) * 4096
+    assert conn.root.call(lambda part: part[::-1], data) == data[::-1]
+    conn.close()
+    conn.proc.wait(20)  # whichever status: in RPyC that is an error
+    command = [python, "-c", ON_PIPES, package]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        conn = factory.connect_pipes(process.stdout, process.stdin, config={"sync_request_timeout": 20})
+        assert conn.root.echo((1, None)) == (1, None)
+        raises(EOFError, conn.root.die)
+        assert conn.closed and process.wait(20) == 3
+
+
+def _serve_everything(side):
+    class Thing:
+        def __init__(self):
+            self.x, self.left = 1, []
+
+        def __repr__(self):
+            return "a thing"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc):
+            self.left.append(exc[0] is not None)
+
+        def double(self, *args, **kwargs):
+            return self.x * 2, args, tuple(sorted(kwargs.items()))
+
+    class Everything(side.rpyc.Service):
+        def exposed_thing(self):
+            return Thing()
+
+        def exposed_list(self):
+            return [1, 2, 3]
+
+    rights = ("allow_public_attrs", "allow_setattr", "allow_delattr", "allow_pickle")
+    return side.serve(Everything, protocol_config=dict.fromkeys(rights, True))
+
+
+def requests_by_number(side):
+    """Every request of the protocol, as programs make them that go by the numbers."""
+    consts = importlib.import_module(f"{side.name}.core.consts")
+    proxies = importlib.import_module(f"{side.name}.core.netref")
+    conn = side.connect(side.far(_serve_everything))
+    request, root = conn.sync_request, conn.root
+    thing, numbers = root.thing(), root.list()
+    assert request(consts.HANDLE_PING, "ping") == "ping" and request(consts.HANDLE_GETROOT) is root
+    assert request(consts.HANDLE_GETATTR, thing, "x") == 1
+    request(consts.HANDLE_SETATTR, thing, "x", 21)
+    assert request(consts.HANDLE_CALLATTR, thing, "double", (1,), (("k", "v"),)) == (42, (1,), (("k", "v"),))
+    assert request(consts.HANDLE_CALL, thing.double, (), ()) == (42, (), ())
+    request(consts.HANDLE_DELATTR, thing, "x")
+    raises(AttributeError, request, consts.HANDLE_GETATTR, thing, "x")
+    assert request(consts.HANDLE_REPR, numbers) == request(consts.HANDLE_STR, numbers) == "[1, 2, 3]"
+    assert request(consts.HANDLE_REPR, thing) == "a thing"
+    assert request(consts.HANDLE_HASH, thing) == hash(thing) and "double" in request(consts.HANDLE_DIR, thing)
+    assert request(consts.HANDLE_CMP, numbers, numbers, "__eq__") is True
+    assert request(consts.HANDLE_CMP, numbers, root.list(), "__lt__") is False
+    assert pickle.loads(request(consts.HANDLE_PICKLE, numbers, pickle.HIGHEST_PROTOCOL)) == [1, 2, 3]
+    assert tuple(request(consts.HANDLE_BUFFITER, iter(numbers), 2)) == (1, 2)
+    assert list(request(consts.HANDLE_OLDSLICING, numbers, "__getitem__", "__getslice__", 1, 3, ())) == [2, 3]
+    assert dict(request(consts.HANDLE_INSPECT, thing.____id_pack__)).keys() >= {"double", "__enter__"}
+    assert not request(consts.HANDLE_CTXEXIT, thing, None) and list(thing.left) == [False]
+    raises(Exception, request, 1234)
+    assert proxies.syncreq(thing, consts.HANDLE_REPR) == "a thing"
+    assert proxies.asyncreq(thing, consts.HANDLE_REPR).value == "a thing"
+    conn.ping("again")

@@ -1,0 +1,32 @@
+"""Tests of names and behaviour that need no second process run on stock RPyC, too, which shows that they themselves are right."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from peer_process import HERE, STOCK6, interpreter
+
+FILES = ["test_api_behaviour.py", "test_callbacks.py", "test_connecting.py"]
+
+
+@pytest.fixture(scope="module")
+def stock_packages():
+    """Where stock is installed, for an interpreter of the same version that has pytest."""
+    code = "import os, sys, rpyc; print(sys.version_info[:2]); print(os.path.dirname(os.path.dirname(rpyc.__file__)))"
+    printed = subprocess.run([interpreter("rpyc"), "-c", code], capture_output=True, text=True, timeout=30, check=True).stdout
+    version, folder = printed.splitlines()
+    if version != str(sys.version_info[:2]):
+        pytest.skip("stock is installed for another version of Python")
+    return folder
+
+
+@STOCK6
+@pytest.mark.parametrize("file", FILES)
+def test_stock_passes(stock_packages, file):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([stock_packages, str(HERE)])}
+    env.pop("NETREF_STOCK6_PYTHON")  # a server of stock for a client of stock says nothing new
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "stock_in_place", "-p", "no:cacheprovider", HERE / file]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, env=env, check=False)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout
