@@ -8,7 +8,16 @@ import pytest
 
 from peer_process import HERE, STOCK6, interpreter
 
-FILES = ["test_api_behaviour.py", "test_callbacks.py", "test_connecting.py"]
+FILES = [
+    "test_api_behaviour.py",
+    "test_callbacks.py",
+    "test_classic.py",
+    "test_connecting.py",
+    "test_exceptions.py",
+    "test_policy.py",
+    "test_proxies.py",
+    "test_types.py",
+]
 
 
 @pytest.fixture(scope="module")

@@ -165,6 +165,7 @@ def test_base_exceptions(serve, connect, cls):
     assert conn.root.alive()
 
 
+@pytest.mark.differs("ends the connection")
 @pytest.mark.skipif(not hasattr(builtins, "ExceptionGroup"), reason="groups came with Python 3.11")
 def test_exception_groups_are_errors_of_their_call_alone(serve, connect):
     class Groups(netref.Service):
@@ -197,6 +198,7 @@ class Unspeakable:
         raise RuntimeError("no repr")
 
 
+@pytest.mark.differs("ends the connection")
 @pytest.mark.parametrize("make", [lambda: Hostile(Unspeakable()), lambda: ValueError("\udcff"), lambda: ValueError(1 << 20_000)])
 def test_exceptions_that_are_hard_to_describe(serve, connect, make):
     class Raises(netref.Service):
@@ -229,6 +231,7 @@ def test_traceback_and_version_can_be_withheld(serve, connect):
     assert "exposed_go" not in str(error)
 
 
+@pytest.mark.differs("a string stays a string")
 def test_dump_and_load_without_a_connection():
     try:
         {}["missing"]
@@ -245,6 +248,7 @@ def test_local_exceptions_pickle_as_ever():
     assert pickle.loads(pickle.dumps(ValueError(1))).args == (1,)
 
 
+@pytest.mark.differs("sees a TypeError")
 @pytest.mark.parametrize("config", [{}, {"allow_public_attrs": True}], ids=["by default", "public"])
 def test_context_manager_sees_the_exception(serve, connect, config):
     """Its type, that is; its arguments only if the side that raised it shows them, else its text."""
@@ -277,6 +281,7 @@ class Quits(netref.Service):
         raise getattr(builtins, name)("now")
 
 
+@pytest.mark.differs("the caller does not hear of it")
 @pytest.mark.parametrize(
     ("name", "setting", "default"),
     [

@@ -190,12 +190,14 @@ def test_object_with_rules_of_its_own(serve, connect):
         proxy.other = 1
 
 
+@pytest.mark.differs("has no such settings")
 @pytest.mark.parametrize(("key", "value"), [("wire", "v7"), ("wire", 5), ("dispatch", "nowhere")])
 def test_bad_settings_of_our_own(serve, key, value):
     with pytest.raises((ValueError, TypeError), match=f'"{key}" is .*must be'):
         netref.connect("127.0.0.1", serve(Offers).port, config={key: value})
 
 
+@pytest.mark.differs("has no such setting")
 def test_dispatch_to_the_pool(serve, connect):
     """A callback then never runs on the thread that waits."""
 

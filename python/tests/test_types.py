@@ -92,6 +92,7 @@ def test_subclasses_of_plain_types_are_references(root):
     assert isinstance(point, tuple)
 
 
+@pytest.mark.differs("ends the connection")
 def test_object_whose_class_attribute_lies(serve, connect):
     class Liar:
         @property
@@ -144,6 +145,7 @@ def test_id_packs():
     assert get_id_pack(enum)[0] == "enum"
 
 
+@pytest.mark.differs("fails in another way")
 def test_subclassing_a_remote_class_is_refused(root):
     with pytest.raises(TypeError):
 

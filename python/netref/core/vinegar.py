@@ -19,6 +19,9 @@ REMOTE_LINE_START = "\n\n========= Remote Traceback "
 REMOTE_LINE_END = " =========\n"
 REMOTE_LINE = REMOTE_LINE_START + "({})" + REMOTE_LINE_END
 
+#: Where classes are looked up that may always be made. Programs put a module of their own in its place.
+exceptions_module = builtins
+
 #: Classes made for remote exceptions that are kept; past that, the oldest is forgotten. A peer can make up any number of names.
 _MOST_CLASSES = 256
 #: Longest name of such a class.
@@ -145,8 +148,8 @@ def _find_class(module_name, class_name, may_import, may_instantiate):
             return None
     if may_instantiate:
         module = sys.modules.get(own_module)
-    elif module_name == builtins.__name__:
-        module = builtins
+    elif module_name == exceptions_module.__name__:
+        module = exceptions_module
     else:
         module = None
     cls = getattr(module, class_name, None)
