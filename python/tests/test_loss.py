@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import signal
 import socket
 import threading
@@ -97,6 +98,60 @@ def test_this_side_closes(waits, connect):
     heard, results = everybody_who_waits(conn, conn.root.wait)
     conn.close()
     check_that_all_have_heard(heard, results, "this side closed the connection")
+
+
+def test_this_side_closes_when_a_callback_says_so(serve, connect):
+    """Often all that a callback does is to wake the thread that closes. Its caller gets the reply all the same."""
+
+    class Caller(netref.Service):
+        def __init__(self):
+            self.outcome, self.over = None, threading.Event()
+
+        def exposed_call_later(self, function):
+            def call():
+                try:
+                    self.outcome = function()
+                except Exception as error:
+                    self.outcome = error
+                self.over.set()
+
+            threading.Thread(target=call).start()
+
+    caller = Caller()
+    conn = connect(serve(caller))
+    woken = threading.Event()
+
+    def callback():
+        woken.set()
+        deadline = time.monotonic() + 0.2  # more than closing takes that does not wait for this
+        while not conn.closed and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return 7
+
+    conn.root.call_later(callback)
+    woken.wait()
+    conn.close()
+    assert caller.over.wait(10)
+    assert caller.outcome == 7
+
+
+def test_a_request_may_close_its_connection(serve, connect):
+    """It does not wait for itself to be answered."""
+
+    class Closes(netref.Service):
+        def on_connect(self, conn):
+            self.conn, self.took = conn, queue.Queue()
+
+        def exposed_close(self):
+            started = time.monotonic()
+            self.conn.close()
+            self.took.put(time.monotonic() - started)
+
+    closes = Closes()
+    conn = connect(serve(closes))
+    with pytest.raises(EOFError):
+        conn.root.close()
+    assert closes.took.get(timeout=10) < 0.45
 
 
 def test_peer_closes(waits, connect):

@@ -87,7 +87,7 @@ pub struct Session<O, T> {
     queued: usize,
     garbage: Vec<O>,
     counters: Counters,
-    draining: bool,
+    admission: Admission,
     ended: bool,
     /// With thread numbers on messages.
     binding: Option<Binding>,
@@ -178,6 +178,14 @@ enum Pending<T> {
     Hello,
 }
 
+/// What becomes of new requests of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
+    Open,
+    Refusing,
+    Ignoring,
+}
+
 #[derive(Debug)]
 enum Offer {
     /// To be sent with the first request.
@@ -217,7 +225,7 @@ impl<O: Clone, T> Session<O, T> {
             queued: 0,
             garbage: Vec::new(),
             counters: Counters::default(),
-            draining: false,
+            admission: Admission::Open,
             ended: false,
             binding: bind_threads.then(Binding::default),
         }
@@ -498,7 +506,13 @@ impl<O: Clone, T> Session<O, T> {
 
     /// Refuses the peer's requests from now on, but for those that are part of a call of ours: what is under way can finish.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.admission = Admission::Refusing;
+    }
+
+    /// Ignores the peer's requests from now on, but for those that are part of a call of ours: the connection is about to end,
+    /// which is the answer to them.
+    pub fn ignore_requests(&mut self) {
+        self.admission = Admission::Ignoring;
     }
 
     /// What the session has done so far.

@@ -215,11 +215,12 @@ impl Connection {
         self.own_link()?.serve_all().map_err(|Interrupted| take_interrupt())
     }
 
-    /// Tells the peer that the connection ends, waits `patience` seconds at most for it to take note, and ends it.
-    fn _close(&self, patience: f64) {
-        if let Some(link) = self.link.get() {
-            link.close(Duration::try_from_secs_f64(patience).unwrap_or_default());
-        }
+    /// Answers the peer's requests under way, tells it that the connection ends, waits for it to take note, and ends it. Waits
+    /// `patience` seconds at most, for all of that.
+    fn _close(&self, patience: f64) -> PyResult<()> {
+        let Some(link) = self.link.get() else { return Ok(()) };
+        let patience = Duration::try_from_secs_f64(patience).unwrap_or_default();
+        link.close(patience).map_err(|Interrupted| take_interrupt())
     }
 
     /// Tells the peer that the connection ends, as far as that needs no waiting, and ends it.

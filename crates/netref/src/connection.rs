@@ -93,7 +93,8 @@ impl Connection {
         self.peer.side().set_timeout(timeout);
     }
 
-    /// Closes the connection. Waits a second at most for the peer to take note. Calls that wait in other threads end with
+    /// Closes the connection. Waits until requests of the peer that run are answered, but for those that call this, and
+    /// until the peer has taken note: half a second at most for each. Calls that wait in other threads end with
     /// [`Error::Closed`](crate::Error::Closed), and so does every later one.
     pub fn close(&self) {
         self.peer.close();
@@ -103,6 +104,12 @@ impl Connection {
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
         self.peer.closed()
+    }
+
+    /// Serves the peer from now on, though this side may never call it.
+    fn attended(self) -> Self {
+        self.peer.attend();
+        self
     }
 
     /// Serves the peer's requests on the calling thread until the connection ends. Not needed for callbacks: a
@@ -312,15 +319,15 @@ impl Options {
         let address = url.parse::<Address>()?;
         let socket = address.connect(self.connect_timeout)?;
         let Some(handshake) = &self.handshake else {
-            return self.start(socket, self.service.clone(), true);
+            return self.over_socket(socket, true);
         };
         let peer = address_of(&socket);
         let secured = handshake.connect(socket, address.host(), self.handshake_deadline());
         let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
-        Ok(self.start_over(secured, peer, self.service.clone(), true))
+        Ok(self.start_over(secured, peer, self.service.clone(), true).attended())
     }
 
-    /// Serves a client over a socket that was accepted, after the handshake if there is to be one.
+    /// Makes a connection with a client whose socket was accepted, after the handshake if there is to be one. It is to be served.
     pub(crate) fn accept(&self, socket: OwnedFd, service: ObjectRef) -> Result<Connection> {
         let Some(handshake) = &self.handshake else { return self.start(socket, Some(service), false) };
         let peer = address_of(&socket);
@@ -337,15 +344,10 @@ impl Options {
     /// # Errors
     /// If the socket refuses a setting.
     pub fn over_socket(&self, socket: OwnedFd, initiator: bool) -> Result<Connection> {
-        self.start(socket, self.service.clone(), initiator)
+        Ok(self.start(socket, self.service.clone(), initiator)?.attended())
     }
 
-    pub(crate) fn start(
-        &self,
-        socket: OwnedFd,
-        service: Option<ObjectRef>,
-        initiator: bool,
-    ) -> Result<Connection> {
+    fn start(&self, socket: OwnedFd, service: Option<ObjectRef>, initiator: bool) -> Result<Connection> {
         let address = address_of(&socket);
         let transport = Box::new(SocketTransport::exclusive(socket)?);
         Ok(self.start_over(Secured { transport, credentials: None }, address, service, initiator))

@@ -72,10 +72,30 @@ impl Peer {
 
     // ---- the connection
 
+    /// Has the peer served though nobody here waits.
+    pub(crate) fn attend(&self) {
+        match self {
+            Self::Threads(peer) => peer.attend(),
+            // Its tasks do from the start.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
+
     /// Refuses new requests, and waits for those under way until the deadline.
     pub(crate) fn drain(&self, deadline: Option<Instant>) {
         match self {
             Self::Threads(peer) => peer.drain(deadline),
+            // Its server has no use for it.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
+
+    /// Closes the connection without waiting for requests under way. Blocks for a short time at most.
+    pub(crate) fn dismiss(&self) {
+        match self {
+            Self::Threads(peer) => peer.dismiss(),
             // Its server has no use for it.
             #[cfg(feature = "tokio")]
             Self::Tokio(_) => {}

@@ -45,6 +45,11 @@ pub(crate) fn request_of(connection: usize) -> Option<Seq> {
     RUNNING.with_borrow(|running| running.iter().rev().find(|(at, _)| *at == connection).map(|(_, seq)| *seq))
 }
 
+/// How many requests of the connection at this address the calling thread is executing.
+pub(crate) fn requests_of(connection: usize) -> usize {
+    RUNNING.with_borrow(|running| running.iter().filter(|(at, _)| *at == connection).count())
+}
+
 /// Every request that the calling thread is executing.
 #[cfg(feature = "tokio")]
 pub(crate) fn all() -> Vec<(usize, Seq)> {

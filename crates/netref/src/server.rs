@@ -127,7 +127,7 @@ impl Server {
     pub fn stop(&self) {
         self.stop_accepting();
         for client in self.take_clients() {
-            client.close();
+            client.peer().dismiss();
         }
     }
 
@@ -144,7 +144,7 @@ impl Server {
             }
             for client in &clients {
                 client.peer().drain(deadline);
-                client.close();
+                client.peer().dismiss();
             }
         };
         if crate::threads::is_serving() {

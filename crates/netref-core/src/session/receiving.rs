@@ -1,6 +1,6 @@
 //! What a session does with messages of the peer.
 
-use super::{Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
+use super::{Admission, Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
 use crate::extension::{HELLO, Hello};
@@ -48,9 +48,11 @@ impl<O: Clone, T> Session<O, T> {
             }
             HELLO => self.accept_hello(head.seq, &payload, body),
             handlers::PING if self.echo(head.seq, &payload, body) => {}
-            _ if self.draining && parent.is_none() && !self.awaits_reply() => {
-                self.counters.refused += 1;
-                self.refuse(head.seq, "RuntimeError", "the server is shutting down");
+            _ if self.admission != Admission::Open && parent.is_none() && !self.awaits_reply() => {
+                if self.admission == Admission::Refusing {
+                    self.counters.refused += 1;
+                    self.refuse(head.seq, "RuntimeError", "the server is shutting down");
+                }
             }
             _ => {
                 let depth = parent.and_then(|seq| self.pending.get(&seq)).map(Pending::depth_inside);

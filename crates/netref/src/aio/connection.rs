@@ -147,7 +147,8 @@ impl Connection {
         self.inner.set_timeout(timeout);
     }
 
-    /// Closes the connection. Waits a second at most for the peer to take note. Operations that wait end with
+    /// Closes the connection. Waits until requests of the peer that run are answered, but for those that call this, and
+    /// until the peer has taken note: half a second at most for each. Operations that wait end with
     /// [`Error::Closed`], and so does every later one.
     ///
     /// Cancel safety: if the future is dropped after it was polled, the connection ends at once.

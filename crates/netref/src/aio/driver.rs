@@ -1,7 +1,7 @@
 //! One connection's state, driven by tasks.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -49,7 +49,7 @@ pub(crate) struct Driver {
     /// Wakes the sender at the head of the queue for room.
     pub(super) has_room: Notify,
     queue: tokio::sync::Mutex<()>,
-    /// Wakes who waits for the last request to be answered.
+    /// Wakes who waits for requests to be answered.
     answered: Notify,
     /// Whether the peer's requests may start, and what wakes the task that starts them.
     open: AtomicBool,
@@ -226,17 +226,21 @@ impl Driver {
     /// Refuses the peer's new requests from now on, and waits until those under way are answered, or until the deadline.
     pub(super) async fn drain(&self, deadline: Option<Instant>) {
         self.session().drain();
-        let too_late = self.sleep_until(deadline);
-        tokio::pin!(too_late);
+        tokio::select! {
+            biased;
+            () = self.wait_for_answers(0) => {}
+            () = self.sleep_until(deadline) => {}
+        }
+    }
+
+    /// Waits until no more requests of the peer than so many are under way.
+    async fn wait_for_answers(&self, but_for: usize) {
         loop {
             let answered = self.answered.notified();
-            if self.is_closed() || self.session().inflight() == 0 {
+            if self.is_closed() || self.session().inflight() <= but_for {
                 return;
             }
-            tokio::select! {
-                () = answered => {}
-                () = &mut too_late => return,
-            }
+            answered.await;
         }
     }
 
@@ -259,14 +263,28 @@ impl Driver {
         }
     }
 
-    /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it. If the caller goes
-    /// away meanwhile, ends it at once.
+    /// Ends the connection in good order: waits until the peer's requests under way are answered, for half of `patience` at most,
+    /// tells the peer, waits until it has taken note, for the rest, and ends it. If the caller goes away meanwhile, ends it at once.
     pub(super) async fn close(self: &Arc<Self>, patience: Duration) {
+        let _end = EndOnDrop { driver: self.clone(), reason: Some(EndReason::ClosedHere) };
+        // Those that the caller is part of wait for it.
+        let own = running::requests_of(self.address());
+        let (enough, patience) = (self.sleep(patience / 2), pin!(self.sleep(patience)));
+        self.session().ignore_requests();
+        tokio::select! {
+            biased;
+            () = self.wait_for_answers(own) => {}
+            () = enough => {}
+        }
+        self.say_goodbye(patience).await;
+    }
+
+    /// The same without waiting for requests to be answered, until `patience` is over.
+    pub(super) async fn say_goodbye(self: &Arc<Self>, patience: impl Future<Output = ()>) {
         let _end = EndOnDrop { driver: self.clone(), reason: Some(EndReason::ClosedHere) };
         self.closing.store(true, Ordering::Release);
         let farewell = self.start(handlers::CLOSE.into(), |boxer| boxer.no_arguments());
         if let Ok(farewell) = farewell {
-            let patience = self.sleep(patience);
             tokio::select! {
                 // Whether it answers, hangs up or stays silent: the connection ends.
                 _ = farewell => {}

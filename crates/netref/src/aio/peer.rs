@@ -35,7 +35,8 @@ impl Drop for Owner {
     fn drop(&mut self) {
         if !self.driver.is_closed() {
             let driver = self.driver.clone();
-            self.driver.runtime.spawn(async move { driver.close(FAREWELL).await });
+            // Requests that run hold on to this.
+            self.driver.runtime.spawn(async move { driver.say_goodbye(driver.sleep(FAREWELL)).await });
         }
     }
 }

@@ -33,7 +33,8 @@ const FAREWELL: Duration = Duration::from_millis(200);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.link.close(FAREWELL);
+        // Requests that run hold on to this. Nothing interrupts a Rust thread.
+        let _ = self.link.say_goodbye(FAREWELL);
     }
 }
 
@@ -90,11 +91,19 @@ impl ThreadsPeer {
     }
 
     pub(super) fn close(&self) {
-        self.0.link.close(PATIENCE);
+        let _ = self.0.link.close(PATIENCE);
+    }
+
+    pub(super) fn dismiss(&self) {
+        let _ = self.0.link.say_goodbye(PATIENCE);
     }
 
     pub(super) fn expect_successor(&self) {
         self.0.link.expect_successor();
+    }
+
+    pub(super) fn attend(&self) {
+        self.0.link.attend();
     }
 
     pub(super) fn drain(&self, deadline: Option<Instant>) {

@@ -13,13 +13,14 @@ use netref_core::session::{Options, Session, Unbegun};
 
 use super::backlog::Backlog;
 use super::heartbeat::Pulse;
-use super::sending::{Flush, Unsent};
+use super::sending::{ExchangeError, Flush, Unsent};
+use super::serving::SIGNAL_CHECK;
 use super::turn::Turn;
 use super::watch::{Watched, watch};
-use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Transport, pool};
+use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError, pool};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
-use crate::process;
+use crate::{process, running};
 
 /// How a link starts.
 #[derive(Clone, Debug)]
@@ -226,24 +227,71 @@ impl<H: Host> Link<H> {
         drop((token, callback));
     }
 
-    /// Tells the peer that the connection ends, waits for its answer at most `patience`, and ends it.
-    pub fn close(self: &Arc<Self>, patience: Duration) {
-        if !self.is_closed() && !patience.is_zero() {
+    /// Ends the connection in good order: waits until the peer's requests under way are answered, for half of `patience` at most,
+    /// tells the peer, waits until it has taken note, for the rest, and ends it. With no patience, the connection just ends.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by a signal handler; the connection has ended all the same.
+    pub fn close(self: &Arc<Self>, patience: Duration) -> Result<(), Interrupted> {
+        if self.is_closed() || self.forked().is_some() || patience.is_zero() {
+            self.end(EndReason::ClosedHere);
+            return Ok(());
+        }
+        let deadline = Instant::now() + patience;
+        // A request that does not end leaves time for the peer to read why the connection did.
+        let answered = self.answer_requests(Instant::now() + patience / 2);
+        answered.and(self.say_goodbye(deadline.saturating_duration_since(Instant::now())))
+    }
+
+    /// The same without waiting for requests to be answered.
+    ///
+    /// # Errors
+    /// As of [`close`](Self::close).
+    pub fn say_goodbye(self: &Arc<Self>, patience: Duration) -> Result<(), Interrupted> {
+        let mut outcome = Ok(());
+        if !self.is_closed() {
             self.closes.store(true, Ordering::Release);
             // Whether it answers, hangs up or stays silent: the connection ends.
-            let _ = self.exchange(handlers::CLOSE, Some(patience), |boxer| boxer.no_arguments());
+            let farewell = self.exchange(handlers::CLOSE, Some(patience), |boxer| boxer.no_arguments());
+            if let Err(ExchangeError::Wait(WaitError::Interrupted)) = farewell {
+                outcome = Err(Interrupted);
+            }
         }
         self.end(EndReason::ClosedHere);
+        outcome
+    }
+
+    /// Waits until the peer's requests are answered, but for those that the calling thread is part of. It may be one of them
+    /// that had this thread close the connection.
+    fn answer_requests(self: &Arc<Self>, deadline: Instant) -> Result<(), Interrupted> {
+        let own = running::requests_of(self.address());
+        self.session().ignore_requests();
+        if self.session().inflight() > own {
+            self.attend();
+        }
+        let heeds_signals = self.host.heeds_signals();
+        loop {
+            let until = if heeds_signals { deadline.min(Instant::now() + SIGNAL_CHECK) } else { deadline };
+            if self.host.blocking(|| self.wait_for_answers(own, Some(until))) || Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.host.check_signals()?;
+        }
     }
 
     /// Refuses the peer's new requests from now on and waits until those under way are answered, or until the deadline. True if
     /// they are. Not for the thread of a request, which would wait for itself.
     pub fn drain(&self, deadline: Option<Instant>) -> bool {
-        self.drains.store(true, Ordering::SeqCst);
         self.session().drain();
+        self.wait_for_answers(0, deadline)
+    }
+
+    /// Waits until no more requests of the peer than so many are under way. False if the deadline passed first.
+    fn wait_for_answers(&self, but_for: usize, deadline: Option<Instant>) -> bool {
+        self.drains.store(true, Ordering::SeqCst);
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if self.is_closed() || self.session().inflight() == 0 {
+            if self.is_closed() || self.session().inflight() <= but_for {
                 return true;
             }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

@@ -1,11 +1,13 @@
 //! Functions and objects of one side used by the other, while it is used itself.
 
-use std::sync::{Arc, Mutex};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use netref::{Args, Value, function, function_with_args};
+use netref::{Args, Connection, Error, Options, Server, Service, Value, function, function_with_args};
 
-use crate::lab::{both_ends, both_ends_and_lab, raised, serve_lab};
+use crate::lab::{Running, both_ends, both_ends_and_lab, raised, serve_lab};
 
 #[test]
 fn a_callback_runs_on_the_thread_that_waits() {
@@ -93,4 +95,30 @@ fn a_callback_checks_its_arguments() {
     assert_eq!(raised(lab.call_method("call", (twice.clone(), 1, 2))), "TypeError");
     assert_eq!(raised(lab.call_method("call", (twice.clone(),))), "TypeError");
     assert_eq!(lab.call_method("call", (twice, 4)).unwrap(), Value::Int(8));
+}
+
+/// Nothing was read before the first call of this side.
+#[test]
+fn a_side_that_never_calls_serves_its_peer() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let service = || function(|| 7);
+    let _idle = Options::new().service(service()).over_socket(theirs.into(), false).unwrap();
+    let conn = Options::new().over_socket(ours.into(), true).unwrap();
+    assert_eq!(conn.root().unwrap().call(()).unwrap(), Value::Int(7));
+
+    // A client, too.
+    struct Asks(mpsc::Sender<Value>);
+    #[netref::object]
+    impl Asks {}
+    impl Service for Asks {
+        fn connected(&self, connection: &Connection) -> netref::Result<()> {
+            self.0
+                .send(connection.root()?.call(())?)
+                .map_err(|_| Error::raise("RuntimeError", "the test is over"))
+        }
+    }
+    let (answers, answer) = mpsc::channel();
+    let running = Running::start(Server::bind("tcp://127.0.0.1:0", move || Asks(answers.clone())).unwrap());
+    let _idle = Options::new().service(service()).connect(&running.url()).unwrap();
+    assert_eq!(answer.recv_timeout(Duration::from_secs(10)).unwrap(), Value::Int(7));
 }

@@ -2,9 +2,9 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netref::protocol::{Limits, Request};
 use netref::threads::EndReason;
@@ -163,4 +163,45 @@ fn closing_ends_the_calls_that_wait() {
     conn.close();
     assert!(matches!(waiting.join().unwrap(), Err(Error::Closed(_))));
     drop(go_on);
+}
+
+/// Often all that a request does is to wake the thread that closes.
+#[test]
+fn closing_lets_requests_that_run_be_answered() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (closed, is_closed) = mpsc::channel::<()>();
+    let is_closed = Mutex::new(is_closed);
+    let service = function(move || {
+        begun.send(()).unwrap();
+        // Until close() has returned, or is taken to wait for this.
+        let _ = is_closed.lock().unwrap().recv_timeout(Duration::from_millis(200));
+        7
+    });
+    let server = Options::new().service(service).over_socket(theirs.into(), false).unwrap();
+    let conn = Options::new().over_socket(ours.into(), true).unwrap();
+    let caller = thread::spawn(move || conn.root().unwrap().call(()));
+    has_begun.recv().unwrap();
+    server.close();
+    drop(closed);
+    assert_eq!(caller.join().unwrap().unwrap(), Value::Int(7));
+}
+
+/// The request that closes would wait for itself.
+#[test]
+fn a_request_may_close_its_connection() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let server = Arc::new(OnceLock::<Connection>::new());
+    let closing = server.clone();
+    let service = function(move || {
+        let started = Instant::now();
+        closing.get().unwrap().close();
+        assert!(started.elapsed() < Duration::from_millis(900), "it waited for itself");
+    });
+    server.set(Options::new().service(service).over_socket(theirs.into(), false).unwrap()).unwrap();
+    let conn = Options::new().over_socket(ours.into(), true).unwrap();
+    let error = conn.root().unwrap().call(()).unwrap_err();
+    assert!(matches!(error, Error::Closed(_)), "{error}");
+    server.get().unwrap().serve_all();
+    assert!(matches!(server.get().unwrap().closed().unwrap().reason(), EndReason::ClosedHere));
 }

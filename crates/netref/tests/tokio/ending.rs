@@ -39,6 +39,52 @@ fn calls_under_way_end_with_the_connection() {
     });
 }
 
+/// Often all that a request does is to wake the task that closes.
+#[test]
+fn closing_lets_requests_that_run_be_answered() {
+    on_both_flavors(|| async {
+        let (begun, mut has_begun) = mpsc::unbounded_channel();
+        let service = aio::function(move || {
+            let begun = begun.clone();
+            async move {
+                begun.send(()).unwrap();
+                // Longer than closing takes that does not wait for this.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                7
+            }
+        });
+        let (client, server) = pair(&Options::new(), &Options::new().service(service));
+        let root = client.root().await.unwrap();
+        let call = tokio::spawn(async move { root.call(()).await });
+        has_begun.recv().await.unwrap();
+        server.close().await;
+        assert_eq!(call.await.unwrap().unwrap(), Value::Int(7));
+        assert!(by_peer(&client.wait_closed().await));
+    });
+}
+
+/// The request that closes would wait for itself.
+#[test]
+fn a_request_may_close_its_connection() {
+    on_both_flavors(|| async {
+        let server = Arc::new(OnceLock::<aio::Connection>::new());
+        let closing = server.clone();
+        let service = aio::function(move || {
+            let closing = closing.clone();
+            async move {
+                let closing = closing.get().unwrap().close();
+                tokio::time::timeout(Duration::from_millis(900), closing)
+                    .await
+                    .expect("it waited for itself");
+            }
+        });
+        let (client, there) = pair(&Options::new(), &Options::new().service(service));
+        server.set(there).unwrap();
+        let error = client.root().await.unwrap().call(()).await.unwrap_err();
+        assert!(matches!(error, Error::Closed(_)), "{error}");
+    });
+}
+
 #[test]
 fn a_silent_peer_is_given_up_by_a_heartbeat() {
     on_both_flavors(|| async {
