@@ -1,7 +1,9 @@
 """Threads that share a connection."""
 
 import contextlib
+import gc
 import os
+import signal
 import threading
 import time
 
@@ -11,7 +13,7 @@ import netref
 from netref import async_
 
 
-def run_all(count, work):
+def run_all(count, work, patience=50):
     """Runs ``work(number)`` on as many threads, and raises what one of them raises."""
     failures = []
 
@@ -25,7 +27,7 @@ def run_all(count, work):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(50)
+        thread.join(patience)
         assert not thread.is_alive(), "a thread hangs"
     if failures:
         raise failures[0]
@@ -50,6 +52,71 @@ def test_threads_share_a_connection(root):
                 assert echo(large) == large
 
     run_all(16, work)
+
+
+class Thing:
+    """What is made for the peer, and dropped there in every way."""
+
+
+class Mixed(netref.Service):
+    def exposed_call(self, function, *args):
+        return function(*args)
+
+    def exposed_make(self):
+        return Thing()
+
+    def exposed_echo(self, value):
+        return value
+
+
+def test_sixty_four_threads_and_a_hundred_thousand_calls_each_way(pair):
+    """Each call gets its own reply and waits for no other's code, and in the end neither side lends anything of it."""
+    signal.alarm(150)  # on a busy machine
+    client, server = pair(Mixed)
+    root = client.root
+    call, make, echo = root.call, root.make, root.echo
+    before = client.stats()["objects_lent"], server.stats()["objects_lent"]
+    large = os.urandom(300_000)
+    leave = threading.Event()
+    held_up = threading.Thread(target=call, args=(leave.wait,), daemon=True)
+    held_up.start()
+
+    def fail(token):
+        raise LookupError(token)
+
+    def work(number):
+        for step in range(1650):
+            token = number * 10_000 + step
+            kind = step % 100
+            if kind % 20 == 7:
+                with pytest.raises(LookupError) as caught:
+                    call(fail, token)
+                assert caught.value.args == (token,)
+            elif kind == 3 and step < 300:
+                assert call(lambda data, token=token: (len(data), token), large) == (300_000, token)
+            elif kind % 25 == 11:
+                # For the garbage collector, wherever it runs.
+                thing = make()
+                cycle = [thing]
+                cycle.append(cycle)
+                del thing, cycle
+                assert call(echo, token) == token
+            else:
+                assert call(lambda x, token=token: (x, token), step) == (step, token)
+
+    run_all(64, work, patience=140)
+    assert held_up.is_alive()
+    leave.set()
+    held_up.join(10)
+    assert client.stats()["round_trips"] >= 100_000
+    assert server.stats()["round_trips"] >= 100_000
+    del held_up
+    deadline = time.monotonic() + 10
+    while (client.stats()["objects_lent"], server.stats()["objects_lent"]) != before:
+        gc.collect()
+        assert time.monotonic() < deadline, (client.stats(), server.stats())
+        client.ping()
+    assert client.stats()["pending"] == server.stats()["pending"] == 0
 
 
 def test_callbacks_run_on_the_thread_they_belong_to(pair):

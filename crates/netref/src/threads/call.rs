@@ -54,8 +54,6 @@ struct State<S> {
     waiters: SmallVec<[Waiter; 1]>,
     /// How many requests the thread that waits is executing, one inside the other.
     depth: usize,
-    /// The thread that waits is running a request meanwhile.
-    is_running: bool,
     /// A thread that waits has to stop in time, and so runs no requests.
     is_punctual: bool,
     inbox: VecDeque<Inbound<S>>,
@@ -69,6 +67,8 @@ struct Waiter {
     /// It was woken and has not slept since. The thread's own token for that may go to another sleep: before it comes to its
     /// own here, it can run code that sleeps, in an interpreter or a destructor.
     is_woken: bool,
+    /// It is running a request meanwhile.
+    is_running: bool,
 }
 
 impl Waiter {
@@ -101,7 +101,6 @@ impl<S> Call<S> {
             outcome: None,
             waiters: SmallVec::new(),
             depth: 0,
-            is_running: false,
             is_punctual: false,
             inbox: VecDeque::new(),
             callback,
@@ -177,7 +176,8 @@ impl<S> Call<S> {
         if !state.takes_requests() || state.depth >= MAX_NESTING {
             return Some(request);
         }
-        let Some(waiter) = state.waiters.first_mut() else { return Some(request) };
+        let free = state.waiters.iter().position(|waiter| !waiter.is_running);
+        let Some(waiter) = state.waiters.get_mut(free.unwrap_or(0)) else { return Some(request) };
         waiter.wake();
         state.inbox.push_back(request);
         None
@@ -187,7 +187,12 @@ impl<S> Call<S> {
     /// `punctual`.
     pub(super) fn enter(&self, punctual: bool) {
         let mut state = self.lock();
-        state.waiters.push(Waiter { thread: current(), number: thread_number(), is_woken: false });
+        state.waiters.push(Waiter {
+            thread: current(),
+            number: thread_number(),
+            is_woken: false,
+            is_running: false,
+        });
         state.depth = nesting();
         state.is_punctual |= punctual;
     }
@@ -196,8 +201,9 @@ impl<S> Call<S> {
     pub(super) fn leave(&self) -> Option<VecDeque<Inbound<S>>> {
         let me = current().id();
         let mut state = self.lock();
-        if let Some(index) = state.waiters.iter().position(|waiter| waiter.thread.id() == me) {
-            state.waiters.swap_remove(index);
+        // A thread may wait for the same call again inside of a request: the innermost is the last.
+        if let Some(index) = state.waiters.iter().rposition(|waiter| waiter.thread.id() == me) {
+            state.waiters.remove(index);
         }
         state.waiters.is_empty().then(|| std::mem::take(&mut state.inbox))
     }
@@ -206,7 +212,7 @@ impl<S> Call<S> {
         let mut state = self.lock();
         // Requests first: they came before whatever completed the call.
         let request = state.inbox.pop_front();
-        state.is_running = request.is_some();
+        state.set_running(request.is_some());
         match request {
             Some(request) => Step::Run(request),
             None if state.completed => Step::Completed,
@@ -214,21 +220,20 @@ impl<S> Call<S> {
         }
     }
 
-    /// The thread that waits is busy with something that it has read itself, until its [next step](Self::next_step).
+    /// The calling thread, which waits, is busy with something that it has read itself, until its [next step](Self::next_step).
     pub(super) fn begin_running(&self) {
-        self.lock().is_running = true;
+        self.lock().set_running(true);
     }
 
     /// True if a thread waits that has nothing to do but to read.
     pub(super) fn can_read(&self) -> bool {
         let state = self.lock();
-        !state.completed && !state.is_running && state.inbox.is_empty() && !state.waiters.is_empty()
+        !state.completed && state.inbox.is_empty() && state.has_free_waiter()
     }
 
     /// The same, or the thread has just been given its reply or a request: it may well be back at once to read.
     pub(super) fn may_read(&self) -> bool {
-        let state = self.lock();
-        !state.is_running && !state.waiters.is_empty()
+        self.lock().has_free_waiter()
     }
 
     /// True if the thread that waits may run requests meanwhile.
@@ -239,8 +244,8 @@ impl<S> Call<S> {
     /// True if a thread waits that has nothing else to do, and could run a request.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        let is_free = state.takes_requests() && !state.is_running && state.inbox.is_empty();
-        is_free && state.depth < MAX_NESTING && !state.waiters.is_empty()
+        let is_free = state.takes_requests() && state.inbox.is_empty() && state.has_free_waiter();
+        is_free && state.depth < MAX_NESTING
     }
 
     /// True if the thread of this number waits, and could run a request.
@@ -264,7 +269,7 @@ impl<S> Call<S> {
         let me = current().id();
         let is_woken = || {
             let mut state = self.lock();
-            let mine = state.waiters.iter_mut().find(|waiter| waiter.thread.id() == me);
+            let mine = state.waiters.iter_mut().rfind(|waiter| waiter.thread.id() == me);
             mine.is_none_or(|waiter| std::mem::take(&mut waiter.is_woken))
         };
         while !is_woken() {
@@ -280,6 +285,18 @@ impl<S> Call<S> {
 }
 
 impl<S> State<S> {
+    /// Notes whether the calling thread runs a request. Others that wait for the same call may do, or not.
+    fn set_running(&mut self, is_running: bool) {
+        let me = current().id();
+        if let Some(mine) = self.waiters.iter_mut().rfind(|waiter| waiter.thread.id() == me) {
+            mine.is_running = is_running;
+        }
+    }
+
+    fn has_free_waiter(&self) -> bool {
+        self.waiters.iter().any(|waiter| !waiter.is_running)
+    }
+
     fn takes_requests(&self) -> bool {
         !self.completed && !self.is_punctual
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use netref_core::message::Inbound;
 use netref_core::request::handlers;
 
+use super::call::Step;
+use super::turn::Turn;
 use super::watch::Watched;
 use super::{Call, Closed, EndReason, Host, Interest, Interrupted, Link, LinkOptions, Transport};
 
@@ -172,4 +174,26 @@ fn a_wake_up_that_comes_while_the_host_sleeps_is_not_lost() {
     link.end(EndReason::ClosedHere);
     assert!(outcome.is_ok(), "nobody reads");
     assert!(matches!(server.map(thread::JoinHandle::join), Ok(Ok(Ok(())))));
+}
+
+/// Of two threads that wait for the same call, one ran a callback and the other stopped waiting: then the one that was busy
+/// was taken to be free, and woken to read, and nobody else was.
+#[test]
+fn a_thread_that_is_busy_is_not_woken_to_read_by_another_that_waits_for_the_same_call() {
+    let turn = Turn::<()>::new();
+    let call = Arc::new(Call::new(0, handlers::CALL, None));
+    call.enter(false);
+    assert!(turn.try_take());
+    assert!(!turn.take_or_follow(&call));
+    call.begin_running();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            call.enter(false);
+            assert!(matches!(call.next_step(), Step::Wait));
+            assert!(call.can_read(), "this thread can");
+            let orphans = call.leave();
+            assert!(!turn.leave(&call, orphans.is_some()), "the turn is taken");
+        });
+    });
+    assert!(turn.give_up(), "nobody is left to read");
 }
