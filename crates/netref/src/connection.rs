@@ -20,6 +20,7 @@ use crate::remote::Remote;
 use crate::service::void_service;
 use crate::side::{FEATURES, Side};
 use crate::threads::{Dispatch, Link, LinkOptions, SocketTransport};
+use crate::time_limit::with_timeout;
 use crate::value::Value;
 
 /// Connects to a server: `tcp://host:port` or `unix:///path`.
@@ -38,6 +39,9 @@ use crate::value::Value;
 pub fn connect(url: &str) -> Result<Connection> {
     Options::new().connect(url)
 }
+
+/// How long it may take to reach a peer, where the program does not say.
+pub(crate) const DIALLING: Duration = Duration::from_secs(10);
 
 /// A connection to a peer: the way to its root object.
 ///
@@ -201,7 +205,7 @@ pub enum Wire {
 pub struct Options {
     pub(crate) service: Option<ObjectRef>,
     timeout: Option<Duration>,
-    pub(crate) connect_timeout: Duration,
+    pub(crate) connect_timeout: Option<Duration>,
     wire: Wire,
     pub(crate) limits: Limits,
     rules: Rules<'static>,
@@ -216,7 +220,7 @@ impl Default for Options {
         Self {
             service: None,
             timeout: Some(Duration::from_secs(30)),
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: None,
             wire: Wire::default(),
             limits: Limits::default(),
             // An object of this crate allows to set or delete only what its author made settable.
@@ -250,10 +254,12 @@ impl Options {
         self
     }
 
-    /// How long connecting may take, name resolution aside. 10 seconds unless set.
+    /// How long connecting may take, name resolution aside: all of it, the [handshake](Self::handshake) and the peer's root
+    /// included, which is fetched then. Unless set, to reach the peer may take 10 seconds, a handshake the limit
+    /// `handshake_timeout`, and nothing is fetched.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = Some(timeout);
         self
     }
 
@@ -311,20 +317,42 @@ impl Options {
         self
     }
 
-    /// Connects to a server.
+    /// Connects to a server. No round trip, or one with a [`connect_timeout`](Self::connect_timeout).
     ///
     /// # Errors
     /// As [`connect`], and what the [handshake](Self::handshake) finds wrong.
     pub fn connect(&self, url: &str) -> Result<Connection> {
         let address = url.parse::<Address>()?;
-        let socket = address.connect(self.connect_timeout)?;
-        let Some(handshake) = &self.handshake else {
-            return self.over_socket(socket, true);
+        let deadline = self.connect_timeout.and_then(|limit| Instant::now().checked_add(limit));
+        let socket = address.connect(self.connect_timeout.unwrap_or(DIALLING))?;
+        let connection = match &self.handshake {
+            None => self.over_socket(socket, true)?,
+            Some(handshake) => {
+                let peer = address_of(&socket);
+                let until = [self.handshake_deadline(), deadline].into_iter().flatten().min();
+                let secured = handshake.connect(socket, address.host(), until);
+                let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
+                self.start_over(secured, peer, self.service.clone(), true).attended()
+            }
         };
-        let peer = address_of(&socket);
-        let secured = handshake.connect(socket, address.host(), self.handshake_deadline());
-        let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
-        Ok(self.start_over(secured, peer, self.service.clone(), true).attended())
+        let Some(deadline) = deadline else { return Ok(connection) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match with_timeout(Some(left), || connection.root()) {
+            Ok(_) => Ok(connection),
+            Err(Error::TimedOut { .. }) => {
+                connection.peer.hang_up();
+                Err(self.connects_too_long(url))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// That connecting took longer than its limit.
+    pub(crate) fn connects_too_long(&self, url: &str) -> Error {
+        let limit = self.connect_timeout.unwrap_or(DIALLING);
+        let text = format!("the peer has not answered within {limit:?} (option connect_timeout)");
+        let source = std::io::Error::new(std::io::ErrorKind::TimedOut, text);
+        Error::Connect { url: url.to_owned(), source }
     }
 
     /// Makes a connection with a client whose socket was accepted, after the handshake if there is to be one. It is to be served.

@@ -92,6 +92,16 @@ impl Peer {
         }
     }
 
+    /// Ends the connection without any waiting.
+    pub(crate) fn hang_up(&self) {
+        match self {
+            Self::Threads(peer) => peer.hang_up(),
+            // Dropping it does.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
+
     /// Closes the connection without waiting for requests under way. Blocks for a short time at most.
     pub(crate) fn dismiss(&self) {
         match self {

@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netref::protocol::Limits;
 use netref::tls::Tls;
@@ -282,8 +282,37 @@ fn a_silent_client_holds_nobody_up_and_is_hung_up_on() {
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             // Closed, or reset, after an alert perhaps: not silent for ever.
             let ended = stream.read_to_end(&mut Vec::new());
-            assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+            assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
         }
+    }
+}
+
+#[test]
+fn connecting_ends_in_time_whatever_it_waits_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://localhost:{}", silent.local_addr().unwrap().port());
+    let limit = Duration::from_millis(300);
+    let handshakes = [
+        Options::new(),
+        guarded_by(SharedSecret::new(SECRET).unwrap()),
+        guarded_by(Tls::trusting(Papers::new("in time").file("ca.pem")).unwrap()),
+    ];
+    for driver in DRIVERS {
+        for options in handshakes.clone() {
+            let started = Instant::now();
+            let error = connect(driver, &options.connect_timeout(limit), &url).unwrap_err();
+            assert!(
+                matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::TimedOut),
+                "{error}"
+            );
+            assert!(started.elapsed() < Duration::from_secs(5), "{driver:?}");
+        }
+        // In time, it leaves a connection whose root is known.
+        let (_server, url, _) = serve(driver, Options::new());
+        let conn = connect(driver, &Options::new().connect_timeout(Duration::from_secs(20)), &url).unwrap();
+        assert_eq!(conn.stats().round_trips, 1);
+        conn.root().unwrap();
+        assert_eq!(conn.stats().round_trips, 1);
     }
 }
 

@@ -69,7 +69,20 @@ pub async fn connect(url: &str) -> Result<Connection> {
 /// As [`connect`].
 pub async fn connect_with(options: &Options, url: &str) -> Result<Connection> {
     let address: Address = url.parse()?;
-    let connected = Stream::connect(&address, options).await;
+    let Some(limit) = options.connect_timeout else { return dial(options, &address).await };
+    let mut bounded = options.clone();
+    // On a thread of its own, it would go on when nobody waits for it any more.
+    bounded.limits.handshake_timeout = bounded.limits.handshake_timeout.into_iter().chain([limit]).min();
+    let complete = async {
+        let connection = dial(&bounded, &address).await?;
+        connection.root().await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(limit, complete).await.unwrap_or_else(|_| Err(options.connects_too_long(url)))
+}
+
+async fn dial(options: &Options, address: &Address) -> Result<Connection> {
+    let connected = Stream::connect(address, options).await;
     let stream = connected.map_err(|source| Error::Connect { url: address.to_string(), source })?;
     Ok(Connection::start(options, options.service.clone(), stream, Role::Initiator))
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::secured;
 use crate::address::Address;
-use crate::connection::{Options, address_of};
+use crate::connection::{DIALLING, Options, address_of};
 use crate::handshake::{Credentials, Handshake, Secured};
 use crate::keepalive;
 
@@ -33,7 +33,8 @@ pub(super) struct Stream {
 impl Stream {
     /// Connects, and does the handshake if there is to be one. For TCP, tries every address of the host in turn.
     pub(super) async fn connect(address: &Address, options: &Options) -> io::Result<Self> {
-        let connecting = tokio::time::timeout(options.connect_timeout, Socket::connect(address));
+        let limit = options.connect_timeout.unwrap_or(DIALLING);
+        let connecting = tokio::time::timeout(limit, Socket::connect(address));
         let socket = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let host = address.host().to_owned();
         socket

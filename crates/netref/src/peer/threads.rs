@@ -94,6 +94,10 @@ impl ThreadsPeer {
         let _ = self.0.link.close(PATIENCE);
     }
 
+    pub(super) fn hang_up(&self) {
+        self.0.link.hang_up();
+    }
+
     pub(super) fn dismiss(&self) {
         let _ = self.0.link.say_goodbye(PATIENCE);
     }
