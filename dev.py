@@ -48,7 +48,7 @@ TEST_PACKAGES = ["pytest==9.2.0", "hypothesis==6.168.5", "plumbum==2.0.2", "geve
 #: Tests that say the same under any Python, or are about the sources.
 SAME_FOR_ANY_PYTHON = (
     *("test_abuse", "test_brine", "test_documentation", "test_examples", "test_network", "test_soak", "test_stubs"),
-    *("test_threads", "test_zerodeploy"),
+    *("test_abuse_calls", "test_threads", "test_zerodeploy"),
 )
 
 #: Programs that import rpyc, and those whose requirements would bring in other versions of it, or what they can do without.

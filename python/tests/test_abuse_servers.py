@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import resource
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 import netref
 from abuse import PYTHON_SERVERS, RUST, RUST_SERVERS, WITH_STOCK, Target, eventually
-from hostile import Hostile
+from hostile import Hostile, Refused, message
 from netref.utils.authenticators import SSLAuthenticator
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 from peer_process import HERE
@@ -65,8 +66,6 @@ def test_no_file_descriptors_left(name):
 @RUST
 @pytest.mark.parametrize("name", RUST_SERVERS)
 def test_no_file_descriptors_left_for_rust(name):
-    import resource
-
     with running(name) as target:
         resource.prlimit(target.process.pid, resource.RLIMIT_NOFILE, (60, 60))
         peers = [Hostile(target.port) for _ in range(150)]
@@ -111,9 +110,9 @@ def test_most_connections(serve, connect, server_class):
 
 @pytest.mark.parametrize("server_class", SERVERS)
 def test_tls_handshake_that_never_ends(serve, cleanup, server_class):
-    """Ten silent clients hold nobody up, and are gone after a second. So is one that goes on byte by byte."""
+    """Ten silent clients hold nobody up, and are gone after two seconds. So is one that goes on byte by byte."""
     authenticator = SSLAuthenticator(CERTS / "key.pem", CERTS / "cert.pem")
-    server = serve(netref.VoidService, server_class, authenticator=authenticator, protocol_config={"handshake_timeout": 1})
+    server = serve(netref.VoidService, server_class, authenticator=authenticator, protocol_config={"handshake_timeout": 2})
     peers = [Hostile(server.port) for _ in range(10)]
     conn = netref.ssl_connect("127.0.0.1", server.port, cert_reqs=ssl.CERT_NONE)
     conn.ping()
@@ -229,6 +228,41 @@ def test_log_stays_short(serve, connect, server_class, caplog):
     assert len(lines) <= 10 * (time.monotonic() - began + 2) + 5
     assert not [record for record in lines if record.exc_info]
     assert server.stats()["accepted"] == 300
+
+
+@pytest.mark.parametrize("name", PYTHON_SERVERS)
+def test_log_of_a_process_stays_short(name, tmp_path):
+    """The same of server processes, and of those that a server forks: they share what they may log."""
+    path = tmp_path / "log"
+    with open(path, "wb") as log, running(name, log=log) as target:
+        began = time.monotonic()
+        for number in range(60):
+            with Hostile(target.port) as peer:
+                if number % 2:
+                    peer.send(b"\xff" * 50)
+                    peer.wait_for_the_end()
+                else:
+                    with contextlib.suppress(Refused):
+                        peer.method(peer.root(), "interrupt")
+        eventually(lambda: target.stats()["served"] + target.stats()["failed"] == 60)
+        assert target.stats()["accepted"] == 60
+        text = path.read_text()
+        assert "Traceback" not in text
+        assert 1 <= len(text.splitlines()) <= 10 * (time.monotonic() - began + 2) + 5
+
+
+@RUST
+@pytest.mark.parametrize("name", RUST_SERVERS)
+def test_rust_servers_log_nothing(name, tmp_path):
+    """They count, and tell the service why a connection ended."""
+    path = tmp_path / "log"
+    with open(path, "wb") as log, running(name, log=log) as target:
+        for number in range(60):
+            with Hostile(target.port) as peer:
+                peer.send(b"\xff" * 50 if number % 2 else message(9, 1, b"\x51"))
+                peer.wait_for_the_end()
+        assert served(target)
+        assert path.read_text() == ""
 
 
 def test_line_of_a_client(serve, connect, caplog):

@@ -175,6 +175,7 @@ class ThreadPoolServer(Server):
             self._drop_connection(fd, conn)
         except BaseException as error:
             # Among them what a request raises that is to end the serving of its client: not this thread's.
+            error._was_served = True
             self._log_failure(None, error)
             self._drop_connection(fd, conn)
 

@@ -8,6 +8,9 @@ from netref.utils.server_base import Server
 
 __all__ = ["ForkingServer", "GeventServer", "OneShotServer", "Server", "ThreadPoolServer", "ThreadedServer"]
 
+#: What a child of a :class:`ForkingServer` ends with, for its parent to count.
+_OUTCOMES = {"served": 0, "failed": 1, "rejected": 2}
+
 
 class ThreadedServer(Server):
     """A server with a thread for each client. Parameters as for :class:`Server`."""
@@ -38,6 +41,7 @@ class ForkingServer(Server):
             raise OSError("ForkingServer not supported on this platform")
         self._children = set()
         super().__init__(*args, **kwargs)
+        self._lines.share()
 
     def accept(self):
         super().accept()
@@ -59,11 +63,16 @@ class ForkingServer(Server):
             self.listener.close()
             self._children.clear()
             self.clients.clear()
+            self._counting = threading.Lock()  # which another thread of the parent may have held
+            self._counts.clear()
             self._authenticate_and_serve_client(sock)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._log_failure(sock, error)
         except BaseException:
+            self._count("failed")
             self.logger.exception("child process terminated abnormally")
         finally:
-            os._exit(0)
+            os._exit(next((status for name, status in _OUTCOMES.items() if self._counts[name]), 0))
 
     def _count_clients(self):
         return len(self._children)
@@ -71,12 +80,13 @@ class ForkingServer(Server):
     def _collect_children(self):
         for pid in list(self._children):
             try:
-                ended, _ = os.waitpid(pid, os.WNOHANG)
+                ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
-                ended = pid  # somebody else waited for it
+                ended, status = pid, 0  # somebody else waited for it
             if ended:
                 self._children.discard(pid)
-                self._count("served")
+                code = os.waitstatus_to_exitcode(status)
+                self._count(next((name for name, known in _OUTCOMES.items() if known == code), "failed"))
 
 
 class GeventServer(Server):

@@ -316,16 +316,17 @@ class Server:
             return self.authenticator(sock)
 
     def _log_failure(self, sock, error):
-        """Logs why a client was lost before it was served."""
+        """Logs why a client was lost, and counts it if it was not served."""
+        was_served = getattr(error, "_was_served", False)
+        if not was_served:
+            self._count("rejected" if isinstance(error, AuthenticationError) else "failed")
         if isinstance(error, AuthenticationError):
-            self._count("rejected")
             self._log(logging.INFO, "a client failed to authenticate, rejecting connection: %s", ascii(str(error)[:200]))
         elif isinstance(error, (OSError, EOFError, KeyboardInterrupt, SystemExit)) or hasattr(error, "_remote_tb"):
-            # What a client does to its own connection, or raises in it, is worth no traceback.
-            self._count("failed")
-            self._log(logging.INFO, "a client was lost: %s: %s", type(error).__name__[:50], ascii(str(error)[:200]))
+            # What a client does to its own connection, or raises in it, is worth no traceback, and no second line.
+            if not was_served:
+                self._log(logging.INFO, "a client was lost: %s: %s", type(error).__name__[:50], ascii(str(error)[:200]))
         else:
-            self._count("failed")
             self._log(logging.ERROR, "client connection terminated abruptly", exc_info=error)
 
     def _serve_client(self, sock, credentials):
@@ -334,6 +335,9 @@ class Server:
         conn = self._connect_to_client(sock, credentials)
         try:
             self._handle_connection(conn)
+        except BaseException as error:
+            error._was_served = True  # the client, who is counted and has its line
+            raise
         finally:
             self._log_served(conn, address)
 

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import mmap
 import socket
 import threading
 import time
@@ -78,9 +79,12 @@ class LineBudget:
     def __init__(self, lines):
         self._lines = lines
         self._lock = threading.Lock()
-        self._second = None
-        self._left = 0
-        self._dropped = 0
+        # The second that it is, the lines left in it, and those left out so far.
+        self._numbers = memoryview(bytearray(24)).cast("q")
+
+    def share(self):
+        """Counts together with the processes that are forked from now on. Two that log in the same instant may both."""
+        self._numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
 
     def take(self):
         """None if a line must not be written now; else how many were left out before it."""
@@ -88,11 +92,11 @@ class LineBudget:
             return 0
         second = int(time.monotonic())
         with self._lock:
-            if second != self._second:
-                self._second, self._left = second, self._lines
-            if self._left == 0:
-                self._dropped += 1
+            current, left, dropped = self._numbers[:3].tolist()
+            if second != current:
+                left = self._lines
+            if left == 0:
+                self._numbers[2] = dropped + 1
                 return None
-            self._left -= 1
-            dropped, self._dropped = self._dropped, 0
+            self._numbers[0], self._numbers[1], self._numbers[2] = second, left - 1, 0
             return dropped
