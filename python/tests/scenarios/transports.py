@@ -335,6 +335,49 @@ def servers_on_pipes(side):
         assert conn.closed and process.wait(20) == 3
 
 
+RUNNING = []
+
+
+def _start_one_that_changes(side):
+    server = side.rpyc.ThreadedServer(_service(side.rpyc), hostname="127.0.0.1")
+    RUNNING[:] = [server]
+    side.cleanup.callback(server.close)
+    server._start_in_thread()
+    return server.port
+
+
+def _change(side):
+    class Other(side.rpyc.Service):
+        def on_connect(self, conn):
+            self.conn = conn
+
+        def exposed_limit(self):
+            return self.conn._config["sync_request_timeout"]
+
+    (server,) = RUNNING
+    server.service = Other
+    server.protocol_config["sync_request_timeout"] = 7
+
+
+def _drop_clients(side):
+    (server,) = RUNNING
+    for sock in list(server.clients):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def servers_that_change_while_they_run(side):
+    port = side.far(_start_one_that_changes)
+    first = side.connect(port)
+    assert first.root.echo(1) == 1
+    side.far(_change)
+    second = side.connect(port)
+    assert second.root.limit() == 7
+    assert first.root.echo(2) == 2
+    side.far(_drop_clients)
+    for conn in (first, second):
+        raises(EOFError, conn.ping)
+
+
 def _serve_everything(side):
     class Thing:
         def __init__(self):
