@@ -80,7 +80,7 @@ class Soak:
         self.unexpected = []
         self.inflicted = collections.Counter()
         self.totals = Totals()
-        self.memory = []
+        self.looks = []
         self.number = 0
         self.server = self.start_server(0)
         self.baseline = self.server.ask("report")
@@ -130,7 +130,7 @@ class Soak:
         if self.server.popen.poll() is not None:
             raise SystemExit(f"the server ended with {self.server.popen.returncode}:\n{self.server.errors()[-3000:]}")
         report = self.server.ask("report")
-        self.memory.append((at, report["rss"]))
+        self.looks.append((at, report))
         if self.options.verbose:
             print(f"{at:6.0f} s  {report}", flush=True)
 
@@ -147,7 +147,7 @@ class Soak:
             self.complain_of(self.server)
             self.server.kill()
             self.server = self.start_server(self.port)
-            self.memory.clear()
+            self.looks.clear()
         elif victim == "stop":
             process = self.server if role == "server" else self.rng.choice(self.clients)
             process.popen.send_signal(signal.SIGSTOP)
@@ -224,17 +224,17 @@ class Soak:
         events = left["events"]
         if events["connected"] != events["disconnected"] or events["disconnected twice"]:
             problems.append(f"on_disconnect: {events}")
-        slope = self.slope()
+        slope = self.slope("rss", MIB)
         if slope is not None and slope > self.options.max_slope:
             problems.append(f"the server grows by {slope:.2f} MiB a minute")
         return problems
 
-    def slope(self):
-        """Growth of the server's memory in MiB a minute, from the second quarter of its life on."""
-        if not self.memory or self.memory[-1][0] - self.memory[0][0] < SLOPE_FROM:
+    def slope(self, what, unit=1):
+        """Growth a minute of something that the server reports, from the second quarter of its life on."""
+        if not self.looks or self.looks[-1][0] - self.looks[0][0] < SLOPE_FROM:
             return None
-        start = self.memory[0][0] + (self.memory[-1][0] - self.memory[0][0]) / 4
-        points = [(at / 60, rss / MIB) for at, rss in self.memory if at >= start]
+        start = self.looks[0][0] + (self.looks[-1][0] - self.looks[0][0]) / 4
+        points = [(at / 60, report[what] / unit) for at, report in self.looks if at >= start]
         mean_x = sum(x for x, _ in points) / len(points)
         mean_y = sum(y for _, y in points) / len(points)
         spread = sum((x - mean_x) ** 2 for x, _ in points)
@@ -254,8 +254,11 @@ class Soak:
         print(f"references leaked     {left['lent']} lent, {left['things']} objects alive")
         print(f"server's threads      {self.baseline['threads']} before, {left['threads']} after")
         print(f"server's descriptors  {self.baseline['fds']} before, {left['fds']} after")
-        slope = self.slope()
+        slope = self.slope("rss", MIB)
         growth = "too short to tell" if slope is None else f"{slope:+.2f} MiB a minute"
+        if slope is not None:
+            slopes = (f"{self.slope(what):+.2f} {what}" for what in ("lent", "things", "threads", "fds"))
+            print("growth a minute       " + ", ".join(slopes))
         print(f"server's memory       {left['rss'] / MIB:.0f} MiB at the end, {growth}")
         print(f"unexpected            {len(self.unexpected)}")
         for text in self.unexpected:

@@ -2,7 +2,7 @@
 //! with a queue of messages for a transport.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use netref_core::message::Inbound;
 use netref_core::request::handlers;
@@ -32,14 +32,18 @@ struct Link {
     /// True while the watch is to look at the link.
     watched: Mutex<bool>,
     asked: Condvar,
+    /// The deadline of those who have one has passed.
+    time_is_up: AtomicBool,
     /// Threads that still wait for a call.
     waiting: AtomicUsize,
+    /// Messages that are still to be read, by whomever.
+    unread: AtomicUsize,
     /// Requests run by the thread that waits for their call, and by others.
     run: AtomicUsize,
 }
 
 impl Link {
-    fn new(calls: usize) -> Self {
+    fn new(calls: usize, messages: usize) -> Self {
         Self {
             turn: Turn::new(),
             calls: (0..calls).map(|seq| threads::new_call(seq as i64)).collect(),
@@ -47,7 +51,9 @@ impl Link {
             arrived: Condvar::new(),
             watched: Mutex::new(false),
             asked: Condvar::new(),
+            time_is_up: AtomicBool::new(false),
             waiting: AtomicUsize::new(calls),
+            unread: AtomicUsize::new(messages),
             run: AtomicUsize::new(0),
         }
     }
@@ -64,9 +70,10 @@ impl Link {
         self.asked.notify_all();
     }
 
-    /// As `wait`: until the call completes.
-    fn wait(&self, number: usize) {
+    /// As `wait`: until the call completes, or if the thread is `impatient`, until time is up.
+    fn wait(&self, number: usize, impatient: bool) {
         let call = &self.calls[number];
+        let is_late = || impatient && self.time_is_up.load(Ordering::SeqCst);
         threads::enter(call);
         loop {
             match threads::next_step(call) {
@@ -77,8 +84,11 @@ impl Link {
                 }
                 Step::Wait => {}
             }
+            if is_late() {
+                break;
+            }
             if self.turn.take_or_follow(call) {
-                self.read(|| call.is_completed(), Some(number));
+                self.read(|| call.is_completed() || is_late(), Some(number));
             } else {
                 threads::sleep_elsewhere();
                 threads::sleep(call);
@@ -89,11 +99,17 @@ impl Link {
             self.attend();
         }
         orphans.into_iter().flatten().for_each(|request| self.run(request));
-        if self.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // The scenario is over; wakes the watch, and who reads in its place.
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.look_whether_it_is_over();
+    }
+
+    /// If the scenario is over, wakes the watch and who reads in its place.
+    fn look_whether_it_is_over(&self) {
+        if self.is_over() {
             drop(self.wire.lock().unwrap());
             self.arrived.notify_all();
-            self.attend();
+            drop(self.watched.lock().unwrap());
+            self.asked.notify_all();
         }
     }
 
@@ -116,6 +132,8 @@ impl Link {
                 }
                 if wire.is_empty() { continue } else { wire.remove(0) }
             };
+            self.unread.fetch_sub(1, Ordering::SeqCst);
+            self.look_whether_it_is_over();
             match message {
                 Reply(number) => threads::complete(&self.calls[number]),
                 Callback(number) if mine == Some(number) => {
@@ -156,8 +174,16 @@ impl Link {
         }
     }
 
+    /// The deadline of the first threads passes, whatever they are doing.
+    fn end_patience(&self, impatient: usize) {
+        self.time_is_up.store(true, Ordering::SeqCst);
+        self.calls[..impatient].iter().for_each(|call| threads::wake(call));
+        drop(self.wire.lock().unwrap());
+        self.arrived.notify_all();
+    }
+
     fn is_over(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0
+        self.waiting.load(Ordering::SeqCst) == 0 && self.unread.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -185,17 +211,22 @@ fn request(number: usize) -> Inbound<()> {
     }
 }
 
-/// Runs a scenario: as many threads wait as there are calls, while the peer sends `messages`.
-fn check(calls: usize, messages: &'static [Message]) {
+/// Runs a scenario: as many threads wait as there are calls, while the peer sends `messages`. The first `impatient` ones do not
+/// wait for their replies.
+fn check(calls: usize, impatient: usize, messages: &'static [Message]) {
     let callbacks = messages.iter().filter(|message| matches!(message, Callback(_))).count();
     let scenario = move || {
-        let link = Arc::new(Link::new(calls));
+        let link = Arc::new(Link::new(calls, messages.len()));
         let mut running: Vec<_> = (0..calls)
             .map(|number| {
                 let link = link.clone();
-                thread::spawn(move || link.wait(number))
+                thread::spawn(move || link.wait(number, number < impatient))
             })
             .collect();
+        if impatient > 0 {
+            let timer = link.clone();
+            running.push(thread::spawn(move || timer.end_patience(impatient)));
+        }
         let watching = link.clone();
         running.push(thread::spawn(move || watching.watch()));
         for message in messages {
@@ -207,6 +238,7 @@ fn check(calls: usize, messages: &'static [Message]) {
         assert_eq!(link.run.load(Ordering::SeqCst), callbacks, "each request runs once");
         assert!(!link.turn.is_taken(), "the turn was left with nobody");
         assert!(!link.turn.has_followers(), "somebody follows who has left");
+        assert!(link.calls.iter().all(|call| Arc::strong_count(call) == 1), "a call is kept for nobody");
     };
     shuttle::check_random(scenario, SCHEDULES);
 }
@@ -215,15 +247,23 @@ use Message::{Callback, Reply};
 
 #[test]
 fn each_thread_gets_its_reply() {
-    check(3, &[Reply(2), Reply(0), Reply(1)]);
+    check(3, 0, &[Reply(2), Reply(0), Reply(1)]);
 }
 
 #[test]
 fn callbacks_run_whoever_reads_them() {
-    check(2, &[Callback(0), Callback(1), Reply(1), Callback(0), Reply(0)]);
+    check(2, 0, &[Callback(0), Callback(1), Reply(1), Callback(0), Reply(0)]);
 }
 
 #[test]
 fn callbacks_that_come_with_the_reply_are_not_lost() {
-    check(3, &[Callback(2), Reply(2), Callback(0), Reply(0), Callback(1), Reply(1)]);
+    check(3, 0, &[Callback(2), Reply(2), Callback(0), Reply(0), Callback(1), Reply(1)]);
+}
+
+/// Who is woken to read, and whose time is up just then, has another woken in its place.
+#[test]
+fn a_thread_that_gives_up_leaves_nobody_behind() {
+    check(4, 2, &[Reply(3), Reply(2)]);
+    check(3, 1, &[Callback(1), Reply(1), Reply(0), Reply(2)]);
+    check(2, 1, &[Reply(1), Reply(0)]);
 }

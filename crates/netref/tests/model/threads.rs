@@ -102,6 +102,11 @@ pub fn leave(call: &Call<()>) -> Option<std::collections::VecDeque<netref_core::
     call.leave()
 }
 
+/// What the end of a thread's patience does, too.
+pub fn wake(call: &Call<()>) {
+    call.wake();
+}
+
 pub fn sleep(call: &Call<()>) {
     call.sleep(None);
 }
