@@ -230,8 +230,9 @@ class Connection(Steps, _netref.Connection):
         return self._channel.fileno()
 
     def close(self):
-        """Closes the connection. Waits until requests of the peer that run are answered, but for those that call this, and until the
-        peer has taken note: at most half of ``close_timeout`` seconds for each. Does nothing in a forked child, whose parent goes on using it."""
+        """Closes the connection. Waits until requests of the peer that run are answered, but for those that call this, and until
+        the peer has taken note: at most half of ``close_timeout`` seconds for each. Does nothing in a forked child, whose parent
+        goes on using it."""
         if self.closed or self._process != os.getpid():
             return
         before_closed = self._config.get("before_closed")
