@@ -219,6 +219,7 @@ def test_rust():
 def test_python():
     build_python()
     cargo("build", "--release", "-p", "netref", "--examples")
+    cargo("build", "--release", "-p", "interop-peer")
     run([interpreter("netref"), "-m", "pytest", "-q", "python/tests"], env=peers())
 
 

@@ -27,8 +27,8 @@ pub(crate) fn prepare(task: Task, operation: &str) -> Result<Option<Body>, Failu
         "method" => session.method_of_object()?,
         "callback" => session.callback()?,
         "async" => session.in_flight()?,
-        "bytes-random" => session.echo_bytes(noise(session.task.size))?,
-        "bytes-text" => session.echo_bytes(log_text(session.task.size))?,
+        "bytes-random" => session.echo_bytes(noise(session.task.size).into())?,
+        "bytes-text" => session.echo_bytes(log_text(session.task.size).into())?,
         "lines" => session.lines()?,
         "connect" => session.connect(),
         "connections" => session.connections()?,
@@ -119,12 +119,11 @@ impl Session {
         }))
     }
 
-    fn echo_bytes(&self, data: Vec<u8>) -> Result<Body, Failure> {
+    fn echo_bytes(&self, data: Bytes) -> Result<Body, Failure> {
         let (runtime, echo, n) = (self.runtime.clone(), self.method("echo")?, self.task.n);
-        let ask = move |data: &[u8]| -> Result<Bytes> {
-            runtime.block_on(echo.call((Bytes(data.to_vec()),)))?.extract()
-        };
-        if ask(&data)?.0 != data {
+        let ask =
+            move |data: &Bytes| -> Result<Bytes> { runtime.block_on(echo.call((data.clone(),)))?.extract() };
+        if ask(&data)? != data {
             return Err("the echoed bytes differ".into());
         }
         Ok(Box::new(move || {
@@ -132,7 +131,7 @@ impl Session {
             for _ in 0..n {
                 last = ask(&data)?;
             }
-            expect(&tail(&last.0), &tail(&data))
+            expect(&tail(&last), &tail(&data))
         }))
     }
 

@@ -38,8 +38,8 @@ impl Task {
             "callback" => self.callback()?,
             "iterate" => self.iterate()?,
             "buffiter" => self.buffiter()?,
-            "bytes-random" => self.echo_bytes(noise(self.size))?,
-            "bytes-text" => self.echo_bytes(log_text(self.size))?,
+            "bytes-random" => self.echo_bytes(noise(self.size).into())?,
+            "bytes-text" => self.echo_bytes(log_text(self.size).into())?,
             "new-object" => self.new_object()?,
             "churn" => self.churn()?,
             "lines" => self.lines()?,
@@ -140,10 +140,10 @@ impl Task {
         }))
     }
 
-    fn echo_bytes(&self, data: Vec<u8>) -> Result<Body, Failure> {
+    fn echo_bytes(&self, data: Bytes) -> Result<Body, Failure> {
         let (echo, n) = (self.method("echo")?, self.n);
-        let ask = move |data: &[u8]| -> Result<Bytes> { echo.call((Bytes(data.to_vec()),))?.extract() };
-        if ask(&data)?.0 != data {
+        let ask = move |data: &Bytes| -> Result<Bytes> { echo.call((data.clone(),))?.extract() };
+        if ask(&data)? != data {
             return Err("the echoed bytes differ".into());
         }
         Ok(Box::new(move || {
@@ -151,7 +151,7 @@ impl Task {
             for _ in 0..n {
                 last = ask(&data)?;
             }
-            expect(&tail(&last.0), &tail(&data))
+            expect(&tail(&last), &tail(&data))
         }))
     }
 

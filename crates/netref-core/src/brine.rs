@@ -8,5 +8,9 @@ mod reader;
 mod tags;
 mod writer;
 
+/// From this length on, bytes that can be kept are not copied: into a message that is sent in pieces, or out of one that has
+/// arrived.
+const SHARED_MIN: usize = 64 * 1024;
+
 pub use reader::{DecodeError, Reader, Token, read, scalar, skip};
 pub use writer::{EncodeError, Writer};

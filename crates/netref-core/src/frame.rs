@@ -1,11 +1,16 @@
 //! Frames: `u32 length | u8 compressed | payload | 0x0a`.
 //!
-//! [`seal`] finishes an outgoing frame in place; a [`Deframer`] cuts arriving bytes into payloads, whatever way the
-//! transport chopped them up.
+//! [`seal`] finishes an outgoing [`Frame`]; a [`Deframer`] cuts arriving bytes into payloads, whatever way the transport
+//! chopped them up.
 
-use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::limits::Limits;
+
+mod sealing;
+
+pub(crate) use sealing::shared_len;
+pub use sealing::{Frame, Piece, Shared, open, seal};
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 5;
@@ -23,8 +28,6 @@ const KEPT: usize = 256 * 1024;
 const HEAD: usize = 64;
 /// Deflate makes at most as many bytes of one.
 const BEST_DEFLATION: usize = 1032;
-/// How much of a payload is compressed to find out whether compressing the rest is worth it.
-const SAMPLE: usize = 16 * 1024;
 
 /// Whether outgoing frames are compressed. The receiver follows the flag in each frame, so this is the sender's choice
 /// alone.
@@ -67,35 +70,6 @@ pub enum FrameError {
     BadCompression,
 }
 
-/// A buffer with room for the header of the frame that will be written to it.
-#[must_use]
-pub fn open() -> Vec<u8> {
-    let mut frame = Vec::with_capacity(256);
-    frame.extend_from_slice(&[0; HEADER_LEN]);
-    frame
-}
-
-/// Turns a buffer from [`open`], with the payload appended, into a whole frame.
-///
-/// # Panics
-/// If the payload does not fit the header's 32-bit length.
-#[must_use]
-pub fn seal(mut frame: Vec<u8>, compression: Compression) -> Vec<u8> {
-    let mut flag = 0;
-    if compression == Compression::Auto
-        && frame.len() - HEADER_LEN > COMPRESSION_THRESHOLD
-        && let Some(smaller) = deflate(&frame[HEADER_LEN..])
-    {
-        frame = smaller;
-        flag = 1;
-    }
-    let length = u32::try_from(frame.len() - HEADER_LEN).expect("the payload fits a 32-bit length");
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    frame[4] = flag;
-    frame.push(END);
-    frame
-}
-
 /// Length of the sealed frame that `bytes` begins with.
 ///
 /// # Panics
@@ -104,34 +78,6 @@ pub fn seal(mut frame: Vec<u8>, compression: Compression) -> Vec<u8> {
 pub fn sealed_len(bytes: &[u8]) -> usize {
     let claimed = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
     claimed.saturating_add(HEADER_LEN + 1)
-}
-
-/// The compressed payload after room for a header, or `None` where compressing does not pay.
-fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
-    if payload.len() > 4 * SAMPLE {
-        let sample = &payload[payload.len() / 2..][..SAMPLE];
-        let size = deflate_into(sample, Vec::with_capacity(SAMPLE + 1024)).len();
-        if size > SAMPLE - SAMPLE / 8 {
-            return None;
-        }
-    }
-    let mut frame = Vec::with_capacity(payload.len() / 2 + 64);
-    frame.extend_from_slice(&[0; HEADER_LEN]);
-    let frame = deflate_into(payload, frame);
-    (frame.len() < payload.len()).then_some(frame)
-}
-
-fn deflate_into(mut input: &[u8], mut out: Vec<u8>) -> Vec<u8> {
-    let mut state = Compress::new(Level::fast(), true);
-    loop {
-        out.reserve(4096.max(input.len() / 4));
-        let before = state.total_in();
-        let status = state.compress_vec(input, &mut out, FlushCompress::Finish);
-        input = &input[(state.total_in() - before) as usize..];
-        if !matches!(status, Ok(Status::Ok | Status::BufError)) {
-            return out;
-        }
-    }
 }
 
 /// Cuts a stream of bytes into payloads.

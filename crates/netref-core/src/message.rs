@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::boxing::{self, Boxer, Claim, Claims};
 use crate::brine::{self, DecodeError, EncodeError, Reader, Writer};
 use crate::exception::ExceptionData;
-use crate::frame::{self, Compression};
+use crate::frame::{self, Compression, Frame, Shared};
 use crate::limits::Limits;
 use crate::refs::{IdPack, PackRef, Releases};
 use crate::request::handlers;
@@ -87,6 +89,9 @@ impl Kind {
 #[derive(Debug)]
 pub struct Draft {
     frame: Vec<u8>,
+    shared: Shared,
+    /// Whether the frame can be sent in pieces.
+    shares: bool,
     lent: Vec<IdPack>,
 }
 
@@ -126,7 +131,19 @@ impl Draft {
 
     /// Where arguments or a result are written.
     pub fn boxer(&mut self, limits: &Limits) -> Boxer<'_> {
-        Boxer { out: Writer::new(&mut self.frame, limits), lent: &mut self.lent }
+        let out = if self.shares {
+            Writer::sharing(&mut self.frame, &mut self.shared, limits)
+        } else {
+            Writer::new(&mut self.frame, limits)
+        };
+        Boxer { out, lent: &mut self.lent }
+    }
+
+    /// Says whether bytes that are large and can be kept may be sent without being copied, in a frame of more than one piece.
+    #[must_use]
+    pub fn sharing(mut self, shares: bool) -> Self {
+        self.shares = shares;
+        self
     }
 
     /// Takes out what was lent while writing, to be given back instead of sending.
@@ -140,7 +157,7 @@ impl Draft {
     /// # Errors
     /// [`EncodeError::TooLarge`] if it does not.
     pub fn check_size(&self) -> Result<(), EncodeError> {
-        let size = self.frame.len();
+        let size = self.frame.len() + frame::shared_len(&self.shared);
         let fits = u32::try_from(size).is_ok();
         if fits { Ok(()) } else { Err(EncodeError::TooLarge { what: "a message", size }) }
     }
@@ -150,8 +167,8 @@ impl Draft {
     /// # Panics
     /// If [`check_size`](Self::check_size) fails.
     #[must_use]
-    pub fn seal(self, compression: Compression) -> Vec<u8> {
-        frame::seal(self.frame, compression)
+    pub fn seal(self, compression: Compression) -> Frame {
+        frame::seal(self.frame, self.shared, compression)
     }
 
     /// Appends the parent of a request started with one.
@@ -162,11 +179,14 @@ impl Draft {
     /// Puts thread numbers before the message.
     pub fn bind(&mut self, threads: Threads) {
         let start = frame::HEADER_LEN;
+        let before = self.frame.len();
         self.frame.splice(start..start, threads.to_bytes());
+        let moved_by = self.frame.len() - before;
+        self.shared.iter_mut().for_each(|(at, _)| *at += moved_by);
     }
 
     fn start(dialect: Dialect, kind: Kind, seq: Seq) -> Self {
-        let mut draft = Self { frame: frame::open(), lent: Vec::new() };
+        let mut draft = Self { frame: frame::open(), shared: Vec::new(), shares: false, lent: Vec::new() };
         let opened = match dialect {
             Dialect::V6 => {
                 draft.frame.push(kind as u8);
@@ -201,7 +221,7 @@ pub struct Inbound<O> {
     pub(crate) parent: Option<Seq>,
     pub(crate) thread: Option<u64>,
     pub(crate) depth: usize,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Bytes,
     /// Where the box (or the exception) starts.
     pub(crate) body: usize,
     pub(crate) claims: ClaimQueue<O>,
@@ -254,7 +274,7 @@ impl<O> Inbound<O> {
     /// What the world refuses to build.
     pub fn arguments<W: World<Shared = O>>(&mut self, world: &W) -> Result<Vec<W::Object>, W::Error> {
         self.waiting = None;
-        let mut reader = Reader::new(&self.payload, &self.limits);
+        let mut reader = Reader::of(&self.payload, &self.limits);
         reader.seek(self.body);
         boxing::read_arguments(world, &mut reader, &mut self.claims)
     }
@@ -264,7 +284,7 @@ impl<O> Inbound<O> {
     /// # Errors
     /// What the world refuses to build.
     pub fn result<W: World<Shared = O>>(&mut self, world: &W) -> Result<W::Object, W::Error> {
-        let mut reader = Reader::new(&self.payload, &self.limits);
+        let mut reader = Reader::of(&self.payload, &self.limits);
         reader.seek(self.body);
         boxing::read(world, &mut reader, &mut self.claims)
     }
@@ -285,7 +305,7 @@ impl<O> Inbound<O> {
     /// # Errors
     /// What the world refuses to build.
     pub fn exception<W: World<Shared = O>>(&self, world: &W) -> Result<ExceptionData<W::Object>, W::Error> {
-        let mut reader = Reader::new(&self.payload, &self.limits);
+        let mut reader = Reader::of(&self.payload, &self.limits);
         reader.seek(self.body);
         ExceptionData::read(world, &mut reader, &self.limits)
     }
@@ -300,7 +320,7 @@ impl<O> Inbound<O> {
 
     /// The by-value argument tuple of an extension request, or the by-value result of its reply, as brine.
     pub(crate) fn reader(&self) -> Reader<'_> {
-        let mut reader = Reader::new(&self.payload, &self.limits);
+        let mut reader = Reader::of(&self.payload, &self.limits);
         reader.seek(self.body);
         reader
     }

@@ -8,7 +8,7 @@ use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
 use crate::exception;
 use crate::extension::{Features, HELLO, Hello};
-use crate::frame::{Compression, FrameError};
+use crate::frame::{Compression, Frame, FrameError, Piece};
 use crate::limits::Limits;
 use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
 use crate::refs::{Exports, Releases};
@@ -66,6 +66,7 @@ pub struct Session<O, T> {
     limits: Arc<Limits>,
     dialect: Option<Dialect>,
     compression: Compression,
+    shares: bool,
     offer: Offer,
     peer: Option<Hello>,
     features: Features,
@@ -83,7 +84,7 @@ pub struct Session<O, T> {
     /// Memory that requests take which have not begun.
     unbegun: Arc<Unbegun>,
     errors: usize,
-    output: VecDeque<Vec<u8>>,
+    output: VecDeque<Piece>,
     queued: usize,
     garbage: Vec<O>,
     counters: Counters,
@@ -106,6 +107,8 @@ pub struct Options {
     pub features: Features,
     /// Whether messages carry [`Threads`]; the peer must have chosen the same.
     pub bind_threads: bool,
+    /// Whether large bytes may be sent without being copied into their frame, which then is more than one [`Piece`] of output.
+    pub shares: bool,
 }
 
 impl Default for Options {
@@ -116,6 +119,7 @@ impl Default for Options {
             compression: Compression::Auto,
             features: Features::ALL,
             bind_threads: false,
+            shares: false,
         }
     }
 }
@@ -198,7 +202,7 @@ impl<O: Clone, T> Session<O, T> {
     /// A session at the start of its connection.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { limits, dialect, compression, features, bind_threads } = options;
+        let Options { limits, dialect, compression, features, bind_threads, shares } = options;
         let offer = if dialect.is_some() && features != Features::NONE {
             Offer::Due(features)
         } else {
@@ -209,6 +213,7 @@ impl<O: Clone, T> Session<O, T> {
             limits: Arc::new(limits),
             dialect,
             compression,
+            shares,
             offer,
             peer: None,
             features: Features::NONE,
@@ -271,7 +276,7 @@ impl<O: Clone, T> Session<O, T> {
             ReplyKind::Exception => Draft::exception(dialect, seq),
         };
         let threads = self.binding.as_ref().map(|binding| binding.of_reply(seq));
-        let compression = self.compression;
+        let (draft, compression) = (draft.sharing(self.shares), self.compression);
         Outgoing { seq, parent: None, depth: 0, is_inspection: false, threads, draft, compression }
     }
 
@@ -290,7 +295,7 @@ impl<O: Clone, T> Session<O, T> {
         self.pending.insert(frame.seq, Pending::Call { token, depth: frame.depth });
         self.counters.requests_sent += 1;
         self.counters.inspections_sent += u64::from(frame.is_inspection);
-        self.queue(frame.bytes);
+        self.queue(frame.frame);
         // From now on a reply is awaited, and has to be read.
         self.unbegun.wake();
         Ok(())
@@ -302,7 +307,7 @@ impl<O: Clone, T> Session<O, T> {
         self.answered(frame.seq);
         self.nested.remove(&frame.seq);
         if !self.ended {
-            self.queue(frame.bytes);
+            self.queue(frame.frame);
         }
     }
 
@@ -339,13 +344,13 @@ impl<O: Clone, T> Session<O, T> {
     // ---- bytes out
 
     /// The next bytes to write, with references to give back at their end.
-    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+    pub fn take_output(&mut self) -> Option<Piece> {
         if !self.ended {
             self.queue_releases();
         }
-        let bytes = self.output.pop_front()?;
-        self.queued -= bytes.len();
-        Some(bytes)
+        let piece = self.output.pop_front()?;
+        self.queued -= piece.as_ref().len();
+        Some(piece)
     }
 
     /// Bytes that wait to be taken.
@@ -557,6 +562,7 @@ impl<O: Clone, T> Session<O, T> {
         let handler = handler.into();
         let is_inspection = handler == Handler::Number(handlers::INSPECT);
         let draft = Draft::request(self.dialect.unwrap_or_default(), seq, handler, parent);
+        let draft = draft.sharing(self.shares);
         let threads = self.binding.as_ref().map(|_| Threads::default());
         Outgoing { seq, parent, depth: 0, is_inspection, threads, draft, compression: self.compression }
     }
@@ -594,7 +600,7 @@ impl<O: Clone, T> Session<O, T> {
         debug_assert!(written.is_ok() && boxed.is_ok(), "a HELLO is within every limit");
         if let Ok(frame) = message.seal() {
             self.pending.insert(frame.seq, Pending::Hello);
-            self.queue(frame.bytes);
+            self.queue(frame.frame);
         }
     }
 
@@ -604,7 +610,7 @@ impl<O: Clone, T> Session<O, T> {
         debug_assert!(boxed.is_ok(), "what was read within the limits can be written within them");
         self.answered(seq);
         if let Ok(frame) = message.seal() {
-            self.queue(frame.bytes);
+            self.queue(frame.frame);
         }
     }
 
@@ -614,7 +620,7 @@ impl<O: Clone, T> Session<O, T> {
         debug_assert!(written.is_ok(), "a refusal is within every limit");
         self.answered(seq);
         if let Ok(frame) = message.seal() {
-            self.queue(frame.bytes);
+            self.queue(frame.frame);
         }
     }
 
@@ -636,18 +642,21 @@ impl<O: Clone, T> Session<O, T> {
             debug_assert!(written.is_ok(), "a DEL is within every limit");
             if let Ok(frame) = message.seal() {
                 self.counters.references_released += count;
-                self.queue(frame.bytes);
+                self.queue(frame.frame);
             }
         }
     }
 
-    fn queue(&mut self, frame: Vec<u8>) {
+    fn queue(&mut self, frame: Frame) {
         self.counters.messages_sent += 1;
         self.counters.bytes_sent += frame.len() as u64;
         self.queued += frame.len();
-        match self.output.back_mut() {
-            Some(last) if last.len() + frame.len() <= JOIN_OUTPUT => last.extend_from_slice(&frame),
-            _ => self.output.push_back(frame),
+        match (frame.into_vec(), self.output.back_mut()) {
+            (Ok(frame), Some(Piece::Own(last))) if last.len() + frame.len() <= JOIN_OUTPUT => {
+                last.extend_from_slice(&frame);
+            }
+            (Ok(frame), _) => self.output.push_back(Piece::Own(frame)),
+            (Err(frame), _) => self.output.extend(frame.into_pieces()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the protocol asks of the objects it carries.
 
+use bytes::Bytes;
+
 use crate::brine::{DecodeError, EncodeError, Reader, Writer};
 use crate::refs::{IdPack, PackRef};
 
@@ -95,6 +97,13 @@ pub trait World {
     /// # Errors
     /// If memory is short.
     fn bytes(&self, value: &[u8]) -> Result<Self::Object, Self::Error>;
+    /// Builds bytes from large ones that can be kept.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    fn shared_bytes(&self, value: Bytes) -> Result<Self::Object, Self::Error> {
+        self.bytes(&value)
+    }
     /// Builds a str.
     ///
     /// # Errors

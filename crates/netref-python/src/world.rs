@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use netref::threads::Link;
-use netref_core::brine::{Reader, Writer};
+use netref_core::brine::{EncodeError, Reader, Writer};
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::world::{Reference, World};
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{
     PyBool, PyBytes, PyComplex, PyEllipsis, PyFloat, PyFrozenSet, PyInt, PyModule, PyNone, PyNotImplemented,
     PySlice, PyString, PyTuple, PyType,
@@ -175,6 +178,11 @@ pub(crate) fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyRes
 }
 
 /// What tells objects apart while they live.
+/// Writes bytes. Large ones are kept until they are sent, and not copied.
+pub(crate) fn write_bytes(value: &Bound<'_, PyBytes>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    out.shared_bytes(value.as_bytes(), || Bytes::from_owner(PyBackedBytes::from(value.clone())))
+}
+
 fn address(object: &Bound<'_, impl Sized>) -> u64 {
     object.as_ptr() as u64
 }
@@ -203,7 +211,7 @@ impl<'py> World for Objects<'_, 'py> {
         } else if let Ok(value) = object.cast_exact::<PyFloat>() {
             out.float(value.value());
         } else if let Ok(value) = object.cast_exact::<PyBytes>() {
-            out.bytes(value.as_bytes())?;
+            write_bytes(value, out)?;
         } else if let Ok(value) = object.cast_exact::<PyComplex>() {
             out.complex(value.real(), value.imag());
         } else if let Ok(value) = object.cast_exact::<PyFrozenSet>() {
@@ -312,11 +320,14 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn bytes(&self, value: &[u8]) -> Result<Bound<'py, PyAny>, WorldError> {
-        Ok(PyBytes::new_with(self.py, value.len(), |bytes| {
-            bytes.copy_from_slice(value);
-            Ok(())
-        })?
-        .into_any())
+        // SAFETY: the pointer and the length are those of a slice, which is copied; and no slice is longer than `isize::MAX`.
+        // The result is a new reference, or null with an exception set.
+        #[expect(unsafe_code, reason = "PyO3 panics where memory is short, or writes everything twice")]
+        let bytes = unsafe {
+            let bytes = ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len().cast_signed());
+            Bound::from_owned_ptr_or_err(self.py, bytes)
+        };
+        Ok(bytes?)
     }
 
     fn str(&self, value: &str) -> Result<Bound<'py, PyAny>, WorldError> {

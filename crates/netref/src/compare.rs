@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
+use bytes::Bytes;
+
 use crate::args::Args;
 use crate::dict::Dict;
 use crate::error::{Error, Result};
@@ -24,7 +26,7 @@ pub(crate) enum Key {
     Float(u64),
     Complex(u64, u64),
     Str(String),
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     Tuple(Vec<Key>),
     FrozenSet(Vec<Key>),
     /// An object, by its address: the entry keeps the object itself alive.

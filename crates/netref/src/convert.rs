@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::dict::Dict;
 use crate::error::{Error, Result};
 use crate::object::{Object, ObjectRef};
@@ -271,28 +273,25 @@ impl<T: IntoValue + Clone> IntoValue for &[T] {
     }
 }
 
-/// Bytes: as an argument or a result, `Bytes(vec)` travels as Python's `bytes` where a plain `Vec<u8>` would be a tuple.
+/// Python's `bytes`, where a plain `Vec<u8>` is a tuple of numbers. Large ones are neither copied into a message nor out of it.
 ///
 /// ```
 /// use netref::{Bytes, IntoValue, Value};
 ///
-/// assert_eq!(Bytes(vec![1, 2]).into_value(), Value::Bytes(vec![1, 2]));
+/// assert_eq!(Bytes::from(vec![1, 2]).into_value(), Value::Bytes(Bytes::from_static(&[1, 2])));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Bytes(pub Vec<u8>);
+impl IntoValue for Bytes {
+    fn into_value(self) -> Value {
+        Value::Bytes(self)
+    }
+}
 
 impl FromValue for Bytes {
     fn from_value(value: Value) -> Result<Self> {
         match value {
-            Value::Bytes(bytes) => Ok(Self(bytes)),
+            Value::Bytes(bytes) => Ok(bytes),
             other => mismatch("bytes", &other),
         }
-    }
-}
-
-impl IntoValue for Bytes {
-    fn into_value(self) -> Value {
-        Value::Bytes(self.0)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::args::Args;
 use crate::containers::{itself, only};
-use crate::convert::{Bytes, FromValue, IntoValue};
+use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Exception, Result};
 use crate::lines;
 use crate::list::List;
@@ -288,9 +288,9 @@ impl State {
         let reader = self.stream()?.reader()?;
         match name {
             "readlines" => self.read_lines(size.filter(|size| *size > 0)),
-            "read" if binary => lines::read_bytes(reader, size).map(|bytes| Bytes(bytes).into_value()),
+            "read" if binary => lines::read_bytes(reader, size).map(|bytes| Value::Bytes(bytes.into())),
             "read" => lines::read_text(reader, size).map(IntoValue::into_value),
-            _ if binary => lines::read_bytes_line(reader, size).map(|bytes| Bytes(bytes).into_value()),
+            _ if binary => lines::read_bytes_line(reader, size).map(|bytes| Value::Bytes(bytes.into())),
             _ => lines::read_text_line(reader, size).map(IntoValue::into_value),
         }
     }

@@ -211,8 +211,9 @@ mod world;
 
 pub use address::Address;
 pub use args::{Args, IntoArgs};
+pub use bytes::Bytes;
 pub use connection::{Connection, Options, Stats, Wire, connect};
-pub use convert::{Bytes, FromValue, IntoValue};
+pub use convert::{FromValue, IntoValue};
 pub use dict::Dict;
 pub use dynamic::ValueIter;
 pub use error::{Error, Exception, Result};

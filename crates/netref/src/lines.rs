@@ -148,7 +148,7 @@ fn decode(bytes: Vec<u8>) -> Result<String> {
 fn decode_error(bytes: Vec<u8>, start: usize, end: usize, reason: &str) -> Error {
     let parts = [
         ("encoding", "utf-8".into_value()),
-        ("object", Value::Bytes(bytes)),
+        ("object", Value::Bytes(bytes.into())),
         ("start", start.into_value()),
         ("end", end.into_value()),
         ("reason", reason.into_value()),

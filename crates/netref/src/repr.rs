@@ -144,6 +144,6 @@ mod tests {
         assert_eq!(numbers.map(|(real, imag)| repr(&Value::Complex(real, imag))), shown);
         let texts: [&[u8]; 4] = [b"a\"b", b"it's", b"'\"", b"\\\"\xff\n"];
         let shown = ["b'a\"b'", "b\"it's\"", "b'\\'\"'", "b'\\\\\"\\xff\\n'"];
-        assert_eq!(texts.map(|text| repr(&Value::Bytes(text.to_vec()))), shown);
+        assert_eq!(texts.map(|text| repr(&Value::Bytes(text.to_vec().into()))), shown);
     }
 }

@@ -238,7 +238,7 @@ impl Side {
     fn access<'o>(&self, access: Access, object: &'o Value, name: Value) -> Result<(&'o ObjectRef, String)> {
         let name = match name {
             Value::Bytes(name) => {
-                String::from_utf8(name).map_err(|_| Error::raise("TypeError", "name is not UTF-8"))?
+                String::from_utf8(name.into()).map_err(|_| Error::raise("TypeError", "name is not UTF-8"))?
             }
             name => name.extract().map_err(|_| Error::raise("TypeError", "name must be a string"))?,
         };

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::object::ObjectRef;
 use crate::remote::Remote;
 
@@ -41,7 +43,7 @@ pub enum Value {
     /// A str.
     Str(String),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     /// A tuple: by value if everything in it is.
     Tuple(Vec<Self>),
     /// A frozenset of plain data.

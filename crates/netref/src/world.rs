@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use netref_core::brine::{DecodeError, EncodeError, Writer};
 use netref_core::refs::{PackRef, TooManyExports};
 use netref_core::world::{Reference, World};
@@ -71,7 +73,7 @@ impl World for Values<'_> {
             Value::Float(value) => out.float(*value),
             Value::Complex(real, imag) => out.complex(*real, *imag),
             Value::Str(value) => out.str(value)?,
-            Value::Bytes(value) => out.bytes(value)?,
+            Value::Bytes(value) => out.shared_bytes(value, || value.clone())?,
             Value::Tuple(items) => {
                 out.begin_tuple(items.len())?;
                 return self.write_items(items, out);
@@ -161,7 +163,11 @@ impl World for Values<'_> {
     }
 
     fn bytes(&self, value: &[u8]) -> Result<Value, Error> {
-        Ok(Value::Bytes(value.to_vec()))
+        Ok(Value::Bytes(Bytes::copy_from_slice(value)))
+    }
+
+    fn shared_bytes(&self, value: Bytes) -> Result<Value, Error> {
+        Ok(Value::Bytes(value))
     }
 
     fn str(&self, value: &str) -> Result<Value, Error> {

@@ -1,4 +1,6 @@
-use super::tags;
+use bytes::Bytes;
+
+use super::{SHARED_MIN, tags};
 use crate::limits::Limits;
 use crate::world::World;
 
@@ -59,6 +61,8 @@ pub enum DecodeError {
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
+    /// Whose bytes they are, if large ones may be kept as they are.
+    source: Option<&'a Bytes>,
     at: usize,
     depth: usize,
     max_depth: usize,
@@ -105,6 +109,7 @@ impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8], limits: &Limits) -> Self {
         Self {
             bytes,
+            source: None,
             at: 0,
             depth: 0,
             max_depth: limits.depth(),
@@ -112,6 +117,11 @@ impl<'a> Reader<'a> {
             budget: limits.max_decoded.saturating_add(bytes.len()),
             max_decoded: limits.max_decoded,
         }
+    }
+
+    /// The same, for bytes that are kept if they are large.
+    pub(crate) fn of(source: &'a Bytes, limits: &Limits) -> Self {
+        Self { source: Some(source), ..Self::new(source, limits) }
     }
 
     /// Bytes consumed so far.
@@ -353,6 +363,7 @@ pub fn read<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object, W
         Token::Tuple(len) => world.tuple(read_items(world, reader, len)?),
         Token::Frozenset(len) => world.frozenset(read_items(world, reader, len)?),
         Token::Slice => read_slice(world, reader),
+        Token::Bytes(value) => read_bytes(world, reader, value),
         token => scalar(world, token),
     }
 }
@@ -363,6 +374,16 @@ fn read_slice<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object,
     let (start, stop, step) = (read(world, reader)?, read(world, reader)?, read(world, reader)?);
     reader.leave();
     world.slice(start, stop, step)
+}
+
+/// Builds bytes, without copying them if they are most of the message.
+fn read_bytes<W: World>(world: &W, reader: &Reader<'_>, value: &[u8]) -> Result<W::Object, W::Error> {
+    match reader.source {
+        Some(source) if value.len() > source.len() / 2 && value.len() >= SHARED_MIN => {
+            world.shared_bytes(source.slice_ref(value))
+        }
+        _ => world.bytes(value),
+    }
 }
 
 /// Builds a value that is one token.

@@ -1,4 +1,7 @@
-use super::tags;
+use bytes::Bytes;
+
+use super::{SHARED_MIN, tags};
+use crate::frame::Shared;
 use crate::limits::Limits;
 
 /// Room for what usually follows a value in its message.
@@ -39,6 +42,8 @@ pub enum EncodeError {
 #[derive(Debug)]
 pub struct Writer<'b> {
     out: &'b mut Vec<u8>,
+    /// What stays where it is, if the message can be sent in pieces.
+    shared: Option<&'b mut Shared>,
     depth: usize,
     max_depth: usize,
     max_int_digits: usize,
@@ -47,10 +52,16 @@ pub struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// A writer that appends to `out`.
     pub fn new(out: &'b mut Vec<u8>, limits: &Limits) -> Self {
-        Self { out, depth: 0, max_depth: limits.depth(), max_int_digits: limits.max_int_digits }
+        let Limits { max_int_digits, .. } = *limits;
+        Self { out, shared: None, depth: 0, max_depth: limits.depth(), max_int_digits }
     }
 
-    /// Bytes in the buffer so far, including what was there before.
+    /// The same, for a message that is sent in pieces.
+    pub(crate) fn sharing(out: &'b mut Vec<u8>, shared: &'b mut Shared, limits: &Limits) -> Self {
+        Self { shared: Some(shared), ..Self::new(out, limits) }
+    }
+
+    /// Bytes in the buffer so far, including what was there before, not including what is shared.
     #[must_use]
     pub fn position(&self) -> usize {
         self.out.len()
@@ -59,6 +70,10 @@ impl<'b> Writer<'b> {
     /// Takes back everything written since the buffer was `position` long.
     pub fn rewind(&mut self, position: usize) {
         self.out.truncate(position);
+        if let Some(shared) = &mut self.shared {
+            // What stays at the position itself follows its own header, which is kept.
+            shared.retain(|(at, _)| *at <= position);
+        }
     }
 
     /// Writes `None`.
@@ -137,14 +152,26 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// [`EncodeError::TooLarge`] at 4 GiB and more.
     pub fn bytes(&mut self, value: &[u8]) -> Result<(), EncodeError> {
-        match value.len() {
-            0 => self.out.push(tags::BYTES_0),
-            len @ 1..=4 => self.out.push(tags::BYTES_1 + (len - 1) as u8),
-            len => self.length("a bytes or str value", len, tags::BYTES_L1, tags::BYTES_L4)?,
-        }
+        self.bytes_header(value.len())?;
         // With room for what usually follows, so that a large value is not moved for it.
         self.out.reserve(value.len() + AFTERWARDS);
         self.out.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Writes bytes that can be kept until they are sent, so that they need not be copied if they are large. `share` is called
+    /// only then.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLarge`] at 4 GiB and more.
+    pub fn shared_bytes(&mut self, value: &[u8], share: impl FnOnce() -> Bytes) -> Result<(), EncodeError> {
+        match &mut self.shared {
+            Some(_) if value.len() >= SHARED_MIN => self.bytes_header(value.len())?,
+            _ => return self.bytes(value),
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.push((self.out.len(), share()));
+        }
         Ok(())
     }
 
@@ -194,6 +221,15 @@ impl<'b> Writer<'b> {
     /// Writes bytes that are brine already.
     pub(crate) fn raw(&mut self, brine: &[u8]) {
         self.out.extend_from_slice(brine);
+    }
+
+    fn bytes_header(&mut self, len: usize) -> Result<(), EncodeError> {
+        match len {
+            0 => self.out.push(tags::BYTES_0),
+            1..=4 => self.out.push(tags::BYTES_1 + (len - 1) as u8),
+            _ => self.length("a bytes or str value", len, tags::BYTES_L1, tags::BYTES_L4)?,
+        }
+        Ok(())
     }
 
     fn tuple_header(&mut self, len: usize) -> Result<(), EncodeError> {

@@ -2,7 +2,7 @@
 
 use crate::boxing;
 use crate::brine;
-use crate::frame::Compression;
+use crate::frame::{Compression, Frame};
 use crate::limits::Limits;
 use crate::message::{Draft, Seq};
 use crate::threads::Threads;
@@ -64,7 +64,7 @@ impl Outgoing {
                 seq: self.seq,
                 depth: self.depth,
                 is_inspection: self.is_inspection,
-                bytes: self.draft.seal(self.compression),
+                frame: self.draft.seal(self.compression),
             }),
             Err(error) => Err(Unsendable { message: Box::new(self), error }),
         }
@@ -87,7 +87,7 @@ pub struct Sealed {
     pub(super) seq: Seq,
     pub(super) depth: usize,
     pub(super) is_inspection: bool,
-    pub(super) bytes: Vec<u8>,
+    pub(super) frame: Frame,
 }
 
 impl Sealed {
@@ -100,6 +100,6 @@ impl Sealed {
     /// Length of the frame in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        self.frame.len()
     }
 }

@@ -20,6 +20,7 @@ fn side() -> Side {
         compression: Compression::Off,
         features: Features::NONE,
         bind_threads: true,
+        shares: false,
     })
 }
 
@@ -32,7 +33,7 @@ fn sent(side: &Side) -> Vec<(u64, u64)> {
     let (mut deframer, limits) = (Deframer::new(), Limits::compat());
     let mut numbers = Vec::new();
     while let Some(bytes) = side.session.borrow_mut().take_output() {
-        let mut rest = &bytes[..];
+        let mut rest = bytes.as_ref();
         while !rest.is_empty() {
             let space = deframer.space();
             let count = rest.len().min(space.len());

@@ -13,7 +13,7 @@ const MIB: usize = 1024 * 1024;
 pub(crate) fn frame(payload: &[u8], compression: Compression) -> Vec<u8> {
     let mut frame = open();
     frame.extend_from_slice(payload);
-    seal(frame, compression)
+    seal(frame, Vec::new(), compression).into_vec().unwrap()
 }
 
 /// Puts all of `bytes` in, in pieces of at most `piece` bytes, and takes out every payload as soon as it is there.

@@ -216,7 +216,7 @@ impl Peer {
     /// Puts everything that is to be written on the line.
     pub(crate) fn flush(&mut self, line: &mut Line, now: u64, random: &mut Random) {
         while let Some(bytes) = self.side.session.borrow_mut().take_output() {
-            line.put(bytes, now, random);
+            line.put(bytes.as_ref().to_vec(), now, random);
         }
     }
 

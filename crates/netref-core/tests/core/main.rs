@@ -17,6 +17,7 @@ mod purity;
 mod python;
 mod regressions;
 mod script;
+mod sharing;
 mod value;
 mod vectors;
 mod wire;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The whole dependency tree. A line more is a decision, not an accident.
-const DEPENDENCIES: [&str; 14] = [
+const DEPENDENCIES: [&str; 15] = [
     "adler2",
+    "bytes",
     "cfg-if",
     "crc32fast",
     "flate2",

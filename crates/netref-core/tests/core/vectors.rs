@@ -255,7 +255,7 @@ impl Replay {
         write: impl FnOnce(&Mirror<'_>, &mut boxing::Boxer<'_>) -> Result<(), WorldError>,
     ) -> Vec<u8> {
         write(&Mirror(&self.sides[to]), &mut draft.boxer(&Limits::compat())).unwrap();
-        let frame = draft.seal(Compression::Off);
+        let frame = draft.seal(Compression::Off).into_vec().unwrap();
         let payload = frame[HEADER_LEN..frame.len() - 1].to_vec();
         self.lent[to].iter().fold(payload, |bytes, (stock, lent)| replace(&bytes, &lent.ours, stock))
     }

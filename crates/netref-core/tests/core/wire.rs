@@ -110,7 +110,7 @@ impl Side {
         let mut session = self.session.borrow_mut();
         let mut bytes = Vec::new();
         while let Some(piece) = session.take_output() {
-            bytes.extend(piece);
+            bytes.extend(piece.as_ref());
         }
         feed(&mut Deframer::new(), &bytes, usize::MAX, &Limits::compat()).unwrap()
     }

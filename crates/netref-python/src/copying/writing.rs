@@ -19,7 +19,7 @@ use super::ByValue;
 use crate::connection::Connection;
 use crate::errors::WorldError;
 use crate::requests::Policy;
-use crate::world::Objects;
+use crate::world::{Objects, write_bytes};
 
 type Written = Result<(), WorldError>;
 
@@ -249,7 +249,7 @@ fn write_bytearray(object: &Bound<'_, PyAny>, out: &mut Writer<'_>) -> Written {
         object.py().get_type::<PyBytes>().call1((object,))?.cast_into().map_err(PyErr::from)?;
     out.begin_tuple(2)?;
     out.int(BYTEARRAY);
-    out.bytes(bytes.as_bytes())?;
+    write_bytes(&bytes, out)?;
     out.end();
     Ok(())
 }

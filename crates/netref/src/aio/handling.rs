@@ -44,7 +44,7 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<
         Work::Blocking(action) => {
             driver.runtime.spawn_blocking(permitted(move || {
                 let _running = RunningRequest::enter(reply.driver.address(), seq);
-                let outcome = reply.driver.side.carry_out(&reply.peer, action);
+                let outcome = reply.driver.side.carry_out(&reply.peer, *action);
                 block_on(reply.send(outcome));
             }));
         }
@@ -54,7 +54,7 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<
 /// How a request is carried out.
 enum Work {
     Task(MethodFuture),
-    Blocking(Action),
+    Blocking(Box<Action>),
 }
 
 impl Work {
@@ -64,14 +64,14 @@ impl Work {
                 let start = AssertUnwindSafe(|| ObjectRef::clone(&object).start_method(&name, args));
                 match catch_unwind(start) {
                     Ok(Ok(future)) => Self::Task(future),
-                    Ok(Err(args)) => Self::Blocking(Action::Call { object, name, args }),
+                    Ok(Err(args)) => Self::Blocking(Box::new(Action::Call { object, name, args })),
                     Err(panic) => Self::failed(from_panic(&*panic)),
                 }
             }
             Ok(Action::Relay { remote, request }) => {
                 Self::Task(Box::pin(async move { Remote::from(remote).request(request).await }))
             }
-            Ok(action) => Self::Blocking(action),
+            Ok(action) => Self::Blocking(Box::new(action)),
             Err(error) => Self::failed(error),
         }
     }

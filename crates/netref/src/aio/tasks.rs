@@ -194,9 +194,9 @@ async fn write_all(driver: &Driver, stream: &mut WriteHalf) -> Result<(), EndRea
     loop {
         let next = driver.session().take_output();
         match next {
-            Some(bytes) => {
+            Some(piece) => {
                 driver.has_room.notify_waiters();
-                let mut rest = &bytes[..];
+                let mut rest = piece.as_ref();
                 while !rest.is_empty() {
                     match in_time(driver, stream.write(rest)).await? {
                         0 => return Err(EndReason::Transport(std::io::ErrorKind::WriteZero.into())),

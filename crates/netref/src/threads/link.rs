@@ -46,7 +46,7 @@ pub struct LinkOptions {
 
 impl Default for LinkOptions {
     fn default() -> Self {
-        let Options { limits, dialect, compression, features, bind_threads } = Options::default();
+        let Options { limits, dialect, compression, features, bind_threads, .. } = Options::default();
         Self {
             limits,
             dialect,
@@ -108,7 +108,8 @@ impl<H: Host> Link<H> {
     pub fn new(host: H, transport: Box<dyn Transport>, options: LinkOptions) -> Arc<Self> {
         let LinkOptions { limits, dialect, compression, features, bind_threads, .. } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
-        let session = Session::new(Options { limits, dialect, compression, features, bind_threads });
+        let shares = transport.takes_pieces();
+        let session = Session::new(Options { limits, dialect, compression, features, bind_threads, shares });
         let limits = session.limits().clone();
         transport.keep_alive(&limits);
         let link = Arc::new_cyclic(|link: &Weak<Self>| Self {

@@ -1,18 +1,22 @@
 //! Writing messages and getting them onto the wire.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use netref_core::boxing::Boxer;
+use netref_core::frame::Piece;
 use netref_core::message::{Handler, Seq};
 use netref_core::request::handlers;
 use netref_core::session::{Outgoing, ReplyKind, Sealed};
+use smallvec::SmallVec;
 
 use super::serving::{Goal, SIGNAL_CHECK, earlier};
-use super::transport::Interest;
+use super::transport::{Interest, Transport};
 use super::{Call, Callback, Host, Interrupted, Link, Outcome, WaitError};
 use crate::failure::{Closed, EndReason, StartError};
 use crate::running;
@@ -30,10 +34,14 @@ const PATIENT: Duration = Duration::from_secs(30);
 /// What a call says of a request that was addressed to a name.
 const NO_NUMBER: i64 = 0;
 
-/// Bytes taken from the session that the transport has not taken yet.
+/// Pieces of output that are written at a time: the beginning of a frame, large bytes in it, and what follows.
+const PIECES: usize = 3;
+
+/// Output taken from the session that the transport has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
-    bytes: Vec<u8>,
+    pieces: VecDeque<Piece>,
+    /// How much of the first of them is written.
     written: usize,
     /// Since when the transport has taken nothing, if it had no room the last time.
     full_since: Option<Instant>,
@@ -388,24 +396,45 @@ impl<H: Host> Link<H> {
     fn write_out(&self, unsent: &mut Unsent) -> io::Result<()> {
         let mut has_more = true;
         loop {
-            while unsent.written < unsent.bytes.len() {
-                match self.transport.write(&unsent.bytes[unsent.written..]) {
-                    Ok(count) => {
-                        unsent.written += count;
-                        unsent.full_since = None;
-                    }
+            while !unsent.pieces.is_empty() {
+                match unsent.write(&*self.transport) {
+                    Ok(count) => unsent.wrote(count),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
             }
-            *unsent = Unsent::default();
             if !has_more {
                 return Ok(());
             }
             let mut session = self.session();
-            let Some(bytes) = session.take_output() else { return Ok(()) };
-            has_more = session.has_output();
-            unsent.bytes = bytes;
+            while has_more && unsent.pieces.len() < PIECES {
+                unsent.pieces.extend(session.take_output());
+                has_more = session.has_output();
+            }
+        }
+    }
+}
+
+impl Unsent {
+    fn write(&self, transport: &dyn Transport) -> io::Result<usize> {
+        let mut pieces = self.pieces.iter().map(Piece::as_ref);
+        let first = pieces.next().map_or(&[][..], |first| &first[self.written..]);
+        if self.pieces.len() == 1 {
+            return transport.write(first);
+        }
+        let rest: SmallVec<[IoSlice<'_>; PIECES]> =
+            iter::once(first).chain(pieces).map(IoSlice::new).collect();
+        transport.write_pieces(&rest)
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.full_since = None;
+        self.written += count;
+        while let Some(first) = self.pieces.front().map(|first| first.as_ref().len())
+            && first <= self.written
+        {
+            self.written -= first;
+            self.pieces.pop_front();
         }
     }
 }

@@ -1,11 +1,11 @@
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use netref_core::limits::Limits;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, sockopt};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,20 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, else what is wrong with the stream.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The same for several pieces, one after the other.
+    ///
+    /// # Errors
+    /// As of [`write`](Self::write).
+    fn write_pieces(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        pieces.iter().find(|piece| !piece.is_empty()).map_or(Ok(0), |piece| self.write(piece))
+    }
+
+    /// True if a frame may come in several pieces, for which its large bytes need not be copied. If not, what is written
+    /// begins with a whole frame, or with what is left of one.
+    fn takes_pieces(&self) -> bool {
+        false
+    }
 
     /// Waits until one of the things in `interest` can be done, the deadline passes, or a signal arrives.
     ///
@@ -141,6 +155,17 @@ impl Transport for SocketTransport {
         let count = rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
         self.owes_ack.store(false, Ordering::Relaxed);
         Ok(count)
+    }
+
+    fn write_pieces(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let count = rustix::net::sendmsg(&self.socket, pieces, &mut SendAncillaryBuffer::default(), flags)?;
+        self.owes_ack.store(false, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn takes_pieces(&self) -> bool {
+        true
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {

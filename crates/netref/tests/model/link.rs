@@ -200,7 +200,8 @@ fn request(number: usize) -> Inbound<()> {
     let _ = number;
     let mut deframer = netref_core::frame::Deframer::new();
     while let Some(bytes) = peer.take_output() {
-        deframer.space()[..bytes.len()].copy_from_slice(&bytes);
+        let bytes = bytes.as_ref();
+        deframer.space()[..bytes.len()].copy_from_slice(bytes);
         deframer.filled(bytes.len());
     }
     loop {

@@ -124,7 +124,7 @@ fn a_peer_that_reads_nothing_is_given_up() {
     let mut limits = Limits::default();
     limits.write_timeout = Some(Duration::from_millis(100));
     let conn = Options::new().limits(limits).timeout(None).over_socket(ours.into(), true).unwrap();
-    let error = conn.request(Request::Ping { data: Value::Bytes(vec![0; 10_000_000]) }).unwrap_err();
+    let error = conn.request(Request::Ping { data: Value::Bytes(vec![0; 10_000_000].into()) }).unwrap_err();
     assert!(error.to_string().contains("write_timeout"), "{error}");
     drop(theirs);
 }

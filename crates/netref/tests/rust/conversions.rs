@@ -31,7 +31,7 @@ fn what_goes_there_comes_back() {
     check(&lab, &[(1.0, -2.0), (0.0, 0.0)].map(|(real, imag)| Value::Complex(real, imag)));
     check(&lab, &["", "Simple\n", "h\u{e9}llo \u{1f600}\0"].map(str::to_owned));
     check(&lab, &['x', '\u{1f600}']);
-    check(&lab, &[Bytes(vec![]), Bytes((0..=255).collect())]);
+    check(&lab, &[Bytes::new(), (0..=255).collect()]);
     check(&lab, &[()]);
     check(&lab, &[None, Some(5)]);
     check(&lab, &[vec![], vec![1, 2, 3]]);
@@ -43,7 +43,7 @@ fn what_goes_there_comes_back() {
 #[test]
 fn a_list_of_numbers_becomes_bytes_only_on_request() {
     assert_eq!(vec![1u8, 2].into_value(), Value::Tuple(vec![Value::Int(1), Value::Int(2)]));
-    assert_eq!(Bytes(vec![1, 2]).into_value().extract::<Vec<u8>>().unwrap(), [1, 2]);
+    assert_eq!(Bytes::from(vec![1, 2]).into_value().extract::<Vec<u8>>().unwrap(), [1, 2]);
 }
 
 #[test]

@@ -64,9 +64,9 @@ fn reading_text() {
 #[test]
 fn reading_bytes() {
     let (_conn, file) = lent(&trickle(b"a\r\nb\xff\n").binary());
-    assert_eq!(file.call_method("readline", ()).unwrap(), Value::Bytes(b"a\r\n".to_vec()));
-    assert_eq!(file.call_method("read", (1,)).unwrap(), Value::Bytes(b"b".to_vec()));
-    assert_eq!(file.call_method("read", ()).unwrap(), Value::Bytes(b"\xff\n".to_vec()));
+    assert_eq!(file.call_method("readline", ()).unwrap(), Value::Bytes(Bytes::from_static(b"a\r\n")));
+    assert_eq!(file.call_method("read", (1,)).unwrap(), Value::Bytes(Bytes::from_static(b"b")));
+    assert_eq!(file.call_method("read", ()).unwrap(), Value::Bytes(Bytes::from_static(b"\xff\n")));
     assert_eq!(text(file.get_attr("mode")), "rb");
 }
 
@@ -99,7 +99,13 @@ fn bytes_that_are_no_text() {
         let exception = error.exception().unwrap();
         assert!(exception.is("UnicodeDecodeError"));
         let [start, end] = [start, end].map(IntoValue::into_value);
-        let expected = ["utf-8".into_value(), Value::Bytes(bytes.to_vec()), start, end, reason.into_value()];
+        let expected = [
+            "utf-8".into_value(),
+            Value::Bytes(Bytes::copy_from_slice(bytes)),
+            start,
+            end,
+            reason.into_value(),
+        ];
         assert_eq!(exception.args(), expected);
     }
 }
@@ -113,7 +119,7 @@ fn writing() {
     assert!(sink.0.lock().unwrap().is_empty(), "buffered");
     file.call_method("flush", ()).unwrap();
     assert_eq!(*sink.0.lock().unwrap(), "h\u{e9}\na\nb\n".as_bytes());
-    assert_eq!(raised(file.call_method("write", (Bytes(vec![1]),))), "TypeError");
+    assert_eq!(raised(file.call_method("write", (Bytes::from(vec![1]),))), "TypeError");
     assert_eq!(raised(file.call_method("read", ())), "io.UnsupportedOperation");
     file.call_method("write", ("end",)).unwrap();
     file.call_method("close", ()).unwrap();

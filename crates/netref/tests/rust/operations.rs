@@ -148,8 +148,8 @@ fn large_arguments_and_results() {
     each_transport(|conn| {
         let lab = conn.root().unwrap();
         let bytes: Vec<u8> = (0..1 << 20).map(|n: u32| (n * 7) as u8).collect();
-        let echoed = lab.call_method("echo", (netref::Bytes(bytes.clone()),)).unwrap();
-        assert_eq!(echoed, Value::Bytes(bytes));
+        let echoed = lab.call_method("echo", (netref::Bytes::from(bytes.clone()),)).unwrap();
+        assert_eq!(echoed, Value::Bytes(bytes.into()));
         let nested = (0..50).fold(Value::None, |inner, _| Value::Tuple(vec![inner]));
         assert_eq!(lab.call_method("echo", (nested.clone(),).into_args()).unwrap(), nested);
     });

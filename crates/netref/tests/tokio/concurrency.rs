@@ -56,7 +56,7 @@ fn both_sides_write_at_once() {
     on_both_flavors(|| async {
         let noise = noise(1_000_000);
         // Between two clients in this process: each asks the other, both ways at the same time.
-        let echo = || aio::function(|data: Bytes| async move { data.0.len() as u64 });
+        let echo = || aio::function(|data: Bytes| async move { data.len() as u64 });
         let options = || Options::new().service(echo());
         let (left, right) = pair(&options(), &options());
         let (to_right, to_left) = (left.root().await.unwrap(), right.root().await.unwrap());
@@ -72,7 +72,7 @@ fn both_sides_write_at_once() {
         for url in [tokio_server(|| Lab).await, thread_server(|| Lab)] {
             let conn = aio::connect(&url).await.unwrap();
             let root = conn.root().await.unwrap();
-            let calls = (0..20).map(|_| root.call_method("call", (echo(), Bytes(noise.clone()))));
+            let calls = (0..20).map(|_| root.call_method("call", (echo(), Bytes::from(noise.clone()))));
             for length in join_all(calls).await {
                 assert_eq!(length.unwrap(), Value::Int(1_000_000));
             }
@@ -85,7 +85,7 @@ fn callers_wait_while_the_peer_does_not_read() {
     on_both_flavors(|| async {
         let (here, mut there) = tokio::io::duplex(64 * 1024);
         let conn = aio::over_stream(&Options::new(), here, true);
-        let data = Value::Bytes(noise(1 << 20));
+        let data = Value::Bytes(noise(1 << 20).into());
         let call = || {
             let (conn, data) = (conn.clone(), data.clone());
             Box::pin(async move { conn.request(netref_core::Request::Ping { data }).await })
@@ -302,7 +302,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 async fn call_owned(root: aio::Remote, data: Vec<u8>) -> Result<Value> {
-    root.call((Bytes(data),)).await
+    root.call((Bytes::from(data),)).await
 }
 
 /// Runs futures at once, begun in the order given.

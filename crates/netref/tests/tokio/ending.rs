@@ -115,7 +115,7 @@ fn a_peer_that_reads_nothing_is_given_up() {
         limits.write_timeout = Some(Duration::from_millis(100));
         let options = Options::new().limits(limits).timeout(None).compression(Compression::Off);
         let conn = aio::over_stream(&options, here, true);
-        let ping = Request::Ping { data: Value::Bytes(vec![0; 100_000]) };
+        let ping = Request::Ping { data: Value::Bytes(vec![0; 100_000].into()) };
         let error = conn.request(ping).await.unwrap_err();
         assert!(error.to_string().contains("write_timeout"), "{error}");
     });
