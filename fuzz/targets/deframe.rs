@@ -28,7 +28,7 @@ fn deframe(mut stream: &[u8], pieces: &[u8], limits: &Limits) -> (Vec<Vec<u8>>, 
         stream = &stream[count..];
         loop {
             match deframer.next_payload(limits, |_| Some(false)) {
-                Ok(Some(payload)) => payloads.push(payload),
+                Ok(Some(payload)) => payloads.push(payload.to_vec()),
                 Ok(None) => break,
                 Err(error) => return (payloads, Some(error)),
             }

@@ -3,12 +3,15 @@
 //! [`seal`] finishes an outgoing [`Frame`]; a [`Deframer`] cuts arriving bytes into payloads, whatever way the transport
 //! chopped them up.
 
+use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::limits::Limits;
 
+mod large;
 mod sealing;
 
+use large::{Large, Spare};
 pub(crate) use sealing::shared_len;
 pub use sealing::{Frame, Piece, Shared, open, seal};
 
@@ -20,8 +23,8 @@ pub const END: u8 = b'\n';
 pub const COMPRESSION_THRESHOLD: usize = 3000;
 
 const RECEIVE_CHUNK: usize = 64 * 1024;
-/// A large frame's buffer grows at most this much ahead of the bytes that arrived.
-const GROWTH_CHUNK: usize = 1024 * 1024;
+/// A buffer for large payloads is given back after as many small ones in a row.
+const SMALL_ONES: u32 = 16;
 /// An empty buffer that is larger is given back.
 const KEPT: usize = 256 * 1024;
 /// So many bytes of a payload are sure to hold its message's kind and number.
@@ -93,41 +96,9 @@ pub struct Deframer {
     end: usize,
     /// The rest of the frame under way, if it is a large one.
     large: Option<Large>,
-}
-
-/// A payload that is received into a buffer of its own, which then is the payload, without a copy.
-#[derive(Debug)]
-struct Large {
-    claimed: usize,
-    /// Received bytes, the one after the payload included, are `buffer[..end]`.
-    buffer: Vec<u8>,
-    end: usize,
-}
-
-impl Large {
-    fn new(claimed: usize, arrived: &[u8]) -> Self {
-        Self { claimed, buffer: arrived.to_vec(), end: arrived.len() }
-    }
-
-    fn missing(&self) -> usize {
-        self.claimed + 1 - self.end
-    }
-
-    fn space(&mut self) -> &mut [u8] {
-        if self.buffer.len() == self.end {
-            // At most as much again as has arrived.
-            let more = self.missing().min(self.end.clamp(RECEIVE_CHUNK, GROWTH_CHUNK));
-            self.buffer.resize(self.end + more, 0);
-        }
-        &mut self.buffer[self.end..]
-    }
-
-    fn into_payload(mut self) -> Result<Vec<u8>, FrameError> {
-        match self.buffer.pop() {
-            Some(END) => Ok(self.buffer),
-            _ => Err(FrameError::NotRpyc(BAD_END)),
-        }
-    }
+    spare: Spare,
+    /// How many small payloads came after a large one.
+    small_ones: Option<u32>,
 }
 
 const BAD_END: &str = "a frame does not end in a line feed";
@@ -142,7 +113,8 @@ impl Deframer {
     /// An empty deframer.
     #[must_use]
     pub fn new() -> Self {
-        Self { buffer: vec![0; RECEIVE_CHUNK], start: 0, end: 0, large: None }
+        let buffer = vec![0; RECEIVE_CHUNK];
+        Self { buffer, start: 0, end: 0, large: None, spare: Spare::default(), small_ones: None }
     }
 
     /// Where to put received bytes; never empty.
@@ -167,7 +139,7 @@ impl Deframer {
         }
         if self.buffer.len() == self.end {
             let missing = self.announced().map_or(0, |frame| frame.saturating_sub(self.end - self.start));
-            let more = missing.clamp(RECEIVE_CHUNK, GROWTH_CHUNK);
+            let more = missing.clamp(RECEIVE_CHUNK, KEPT);
             self.buffer.resize(self.end + more, 0);
         }
         &mut self.buffer[self.end..]
@@ -178,12 +150,11 @@ impl Deframer {
     /// # Panics
     /// If `count` is more than there was space for.
     pub fn filled(&mut self, count: usize) {
-        let (len, end) = match &mut self.large {
-            Some(large) => (large.buffer.len(), &mut large.end),
-            None => (self.buffer.len(), &mut self.end),
-        };
-        assert!(count <= len - *end, "filled more than there was space for");
-        *end += count;
+        if let Some(large) = &mut self.large {
+            return large.filled(count);
+        }
+        assert!(count <= self.buffer.len() - self.end, "filled more than there was space for");
+        self.end += count;
     }
 
     /// True when part of a frame has arrived.
@@ -209,7 +180,9 @@ impl Deframer {
     /// Memory taken for received bytes, beyond what every deframer has.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.buffer.len() - RECEIVE_CHUNK + self.large.as_ref().map_or(0, |large| large.buffer.len())
+        let large = self.large.as_ref().map_or(0, Large::memory);
+        let spare = self.small_ones.map_or(0, |_| self.spare.memory());
+        self.buffer.len() - RECEIVE_CHUNK + large + spare
     }
 
     /// The length that the header of the frame under way claims, once it is there.
@@ -229,9 +202,10 @@ impl Deframer {
         &mut self,
         limits: &Limits,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
-    ) -> Result<Option<Vec<u8>>, FrameError> {
+    ) -> Result<Option<Bytes>, FrameError> {
         if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
-            return large.into_payload().map(Some);
+            self.small_ones = Some(0);
+            return large.into_payload(&self.spare).map(Some);
         }
         if self.large.is_some() {
             return Ok(None);
@@ -259,7 +233,7 @@ impl Deframer {
         let Some(&end) = rest.get(claimed) else {
             // A claim alone takes no memory.
             if claimed > KEPT && rest.len() >= RECEIVE_CHUNK / 2 && !is_compressed {
-                self.large = Some(Large::new(claimed, rest));
+                self.large = Some(Large::new(claimed, rest, &self.spare));
                 (self.start, self.end) = (0, 0);
             }
             return Ok(None);
@@ -274,7 +248,18 @@ impl Deframer {
             rest[..claimed].to_vec()
         };
         self.start += HEADER_LEN + claimed + 1;
-        Ok(Some(payload))
+        self.count_small_one();
+        Ok(Some(payload.into()))
+    }
+
+    fn count_small_one(&mut self) {
+        let Some(count) = &mut self.small_ones else { return };
+        *count += 1;
+        if *count == SMALL_ONES {
+            self.spare.forget();
+            // Again and again, for the last large payload may have been in use until now.
+            *count = 0;
+        }
     }
 
     /// The beginning of the payload under way, as far as it has arrived, which is enough to tell its message's number: for
@@ -282,7 +267,8 @@ impl Deframer {
     #[must_use]
     pub fn beginning(&self) -> Vec<u8> {
         if let Some(large) = &self.large {
-            return large.buffer[..large.end.min(HEAD).min(large.claimed)].to_vec();
+            let arrived = large.arrived();
+            return arrived[..arrived.len().min(HEAD)].to_vec();
         }
         let Some((claimed, flag)) = self.header() else { return Vec::new() };
         let arrived = &self.buffer[self.start + HEADER_LEN..self.end];

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use bytes::Bytes;
+
 use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
 use crate::exception;
@@ -371,7 +373,8 @@ impl<O: Clone, T> Session<O, T> {
     ///
     /// # Errors
     /// [`ProtocolError`]: the connection cannot go on.
-    pub fn accept(&mut self, mut payload: Vec<u8>) -> Result<Event<O, T>, ProtocolError> {
+    pub fn accept(&mut self, payload: impl Into<Bytes>) -> Result<Event<O, T>, ProtocolError> {
+        let mut payload = payload.into();
         if self.ended {
             return Ok(Event::Handled);
         }

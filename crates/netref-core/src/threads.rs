@@ -2,6 +2,8 @@
 //!
 //! Both sides must have chosen it: nothing on the wire says so.
 
+use bytes::{Buf, Bytes};
+
 use crate::brine::DecodeError;
 
 /// Before each message: which thread of the sender's it is from, and which thread of the receiver's it is for.
@@ -26,12 +28,9 @@ impl Threads {
     }
 
     /// Takes the numbers off the front of a payload.
-    pub(crate) fn take(payload: &mut Vec<u8>) -> Result<Self, DecodeError> {
-        let (from, rest) = payload.split_first_chunk().ok_or(DecodeError::UnexpectedEnd)?;
-        let to = rest.first_chunk().ok_or(DecodeError::UnexpectedEnd)?;
-        let threads = Self { from: u64::from_be_bytes(*from), to: u64::from_be_bytes(*to) };
-        payload.drain(..Self::SIZE);
-        Ok(threads)
+    pub(crate) fn take(payload: &mut Bytes) -> Result<Self, DecodeError> {
+        let mut next = || payload.try_get_u64().map_err(|_| DecodeError::UnexpectedEnd);
+        Ok(Self { from: next()?, to: next()? })
     }
 
     pub(crate) fn answered(self) -> Self {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use netref_core::frame::{Deframer, FrameError};
 use netref_core::limits::Limits;
 
@@ -55,7 +56,7 @@ impl Incoming {
     pub(crate) fn next_payload(
         &mut self,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
-    ) -> Result<Option<Vec<u8>>, FrameError> {
+    ) -> Result<Option<Bytes>, FrameError> {
         let payload = self.deframer.next_payload(&self.limits, expects)?;
         if payload.is_some() {
             self.began = None;

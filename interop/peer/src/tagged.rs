@@ -51,7 +51,7 @@ pub(crate) fn decode(json: &Json, handles: &Handles) -> Result<Value, String> {
             let part = |index: usize| parse_float(body[index].as_str().ok_or_else(nonsense)?);
             Value::Complex(part(0)?, part(1)?)
         }
-        "bytes" => Value::Bytes(unhex(text()?).ok_or_else(nonsense)?),
+        "bytes" => Value::Bytes(unhex(text()?).ok_or_else(nonsense)?.into()),
         "tuple" => Value::Tuple(items()?),
         "frozenset" => Value::FrozenSet(items()?),
         "slice" => Value::Slice(Box::new(items()?.try_into().map_err(|_| nonsense())?)),

@@ -1,5 +1,7 @@
 //! What a session does with messages of the peer.
 
+use bytes::Bytes;
+
 use super::{Admission, Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
@@ -15,7 +17,7 @@ impl<O: Clone, T> Session<O, T> {
     pub(super) fn accept_request(
         &mut self,
         head: Head,
-        payload: Vec<u8>,
+        payload: Bytes,
         threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
         match self.scan_request(&head, &payload) {
@@ -35,7 +37,7 @@ impl<O: Clone, T> Session<O, T> {
     fn dispatch(
         &mut self,
         head: &Head,
-        payload: Vec<u8>,
+        payload: Bytes,
         request: Scanned<O>,
         threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
@@ -74,7 +76,7 @@ impl<O: Clone, T> Session<O, T> {
                     parent,
                     thread: threads.map(|threads| threads.to),
                     depth: depth.unwrap_or(0),
-                    payload: payload.into(),
+                    payload,
                     body,
                     claims,
                     limits,
@@ -135,11 +137,7 @@ impl<O: Clone, T> Session<O, T> {
         Ok(Scanned { handler, body, parent, claims })
     }
 
-    pub(super) fn accept_reply(
-        &mut self,
-        head: Head,
-        payload: Vec<u8>,
-    ) -> Result<Event<O, T>, ProtocolError> {
+    pub(super) fn accept_reply(&mut self, head: Head, payload: Bytes) -> Result<Event<O, T>, ProtocolError> {
         let seq = head.seq;
         let pending = self.pending.remove(&seq);
         let was_abandoned = self.abandoned.remove(&seq);
@@ -167,7 +165,7 @@ impl<O: Clone, T> Session<O, T> {
         Ok(Event::Handled)
     }
 
-    fn scan_reply(&self, head: Head, payload: Vec<u8>) -> Result<Inbound<O>, ScanError> {
+    fn scan_reply(&self, head: Head, payload: Bytes) -> Result<Inbound<O>, ScanError> {
         let mut reader = brine::Reader::new(&payload, &self.limits);
         reader.seek(head.body);
         let mut claims = Vec::new();
@@ -189,7 +187,7 @@ impl<O: Clone, T> Session<O, T> {
             parent: None,
             thread,
             depth: 0,
-            payload: payload.into(),
+            payload,
             body,
             claims,
             limits,

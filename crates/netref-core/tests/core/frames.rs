@@ -31,7 +31,7 @@ pub(crate) fn feed(
         deframer.filled(count);
         bytes = &bytes[count..];
         while let Some(payload) = deframer.next_payload(limits, |_| Some(false))? {
-            payloads.push(payload);
+            payloads.push(payload.to_vec());
         }
     }
     Ok(payloads)
@@ -207,7 +207,7 @@ fn only_a_reply_that_is_waited_for_may_be_longer_than_a_request() {
         assert_eq!(arrive(&bytes[..HEADER_LEN + 3], None), Ok(None), "nobody can tell yet");
         let half = bytes.len() / 2;
         assert_eq!(arrive(&bytes[HEADER_LEN + 3..half], Some(true)), Ok(None), "the rest is missing");
-        assert_eq!(arrive(&bytes[half..], Some(true)), Ok(Some(payload.clone())));
+        assert_eq!(arrive(&bytes[half..], Some(true)), Ok(Some(payload.clone().into())));
         assert!(asked.borrow().iter().all(|count| *count <= 64), "{asked:?}");
         assert!(asked.borrow().len() >= 2, "asked while the frame is on its way");
     }
@@ -277,4 +277,44 @@ fn the_buffer_of_a_large_frame_is_given_back() {
         peak < 70_000 && deframer.space().len() < 70_000,
         "a small buffer takes the place of the large one"
     );
+}
+
+#[test]
+fn a_large_payloads_buffer_is_used_again_and_given_back() {
+    let limits = Limits::compat();
+    let mut deframer = Deframer::new();
+    let mut arrive = |size: usize| {
+        let bytes = frame(&vec![b'x'; size], Compression::Off);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let space = deframer.space();
+            let count = rest.len().min(space.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            deframer.filled(count);
+            rest = &rest[count..];
+            if let Some(payload) = deframer.next_payload(&limits, |_| Some(false)).unwrap() {
+                assert!(rest.is_empty() && payload == vec![b'x'; size]);
+                return (payload, deframer.memory());
+            }
+        }
+        unreachable!()
+    };
+    let (first, _) = arrive(2 * MIB);
+    let address = first.as_ptr();
+    drop(first);
+    let (smaller, memory) = arrive(MIB + 1);
+    assert_eq!(smaller.as_ptr(), address, "the same buffer");
+    assert_eq!(memory, 0, "it is the payload's now");
+    let (beside, _) = arrive(MIB);
+    assert_ne!(beside.as_ptr(), address, "not while it is in use");
+    drop((smaller, beside));
+    let (small, memory) = arrive(10);
+    assert!(small.len() == 10 && memory >= 2 * MIB, "counted while it is kept");
+    let (too_small, _) = arrive(300 * 1024);
+    assert_ne!(too_small.as_ptr(), address, "what is small does not hold what is large");
+    drop(too_small);
+    for _ in 0..15 {
+        assert!(arrive(10).1 >= 2 * MIB);
+    }
+    assert_eq!(arrive(10).1, 0);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
 use netref_core::session::Event;
@@ -358,7 +359,7 @@ impl<H: Host> Link<H> {
     }
 
     /// Works on one message of the peer. Returns what the turn must be given up for, if anything.
-    fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Vec<u8>) -> Option<Pause<H::Shared>> {
+    fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Bytes) -> Option<Pause<H::Shared>> {
         let (event, garbage) = {
             let mut session = self.session();
             let event = session.accept(payload);
