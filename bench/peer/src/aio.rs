@@ -258,7 +258,7 @@ impl AsyncBenchService {
 
 async fn line_counter(file: Remote, function: Remote) -> Result<Value> {
     let lines: Remote = file.call_method("readlines", ()).await?.extract()?;
-    let (mut lines, mut count) = (lines.iter().await?, 0_i64);
+    let (mut lines, mut count) = (lines.iter().await?.prefetched(), 0_i64);
     while let Some(line) = lines.next().await {
         function.call((line?,)).await?;
         count += 1;

@@ -49,7 +49,7 @@ impl BenchService {
 fn line_counter(file: &Remote, function: &Remote) -> Result<i64> {
     let lines: Remote = file.call_method("readlines", ())?.extract()?;
     let mut count = 0;
-    for line in lines.iter()? {
+    for line in lines.iter()?.prefetched() {
         function.call((line?,))?;
         count += 1;
     }

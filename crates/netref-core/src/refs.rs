@@ -5,7 +5,7 @@
 //! orderings harmless: a DEL that crosses a new reference on the wire leaves the right number.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -91,6 +91,9 @@ impl<'a> PackRef<'a> {
         })
     }
 }
+
+/// Tables for so few entries are left as they are.
+const SMALL_TABLE: usize = 1024;
 
 /// A map whose keys are numbers that this side gave out or that the operating system did, so that no peer can choose
 /// them to collide.
@@ -325,6 +328,8 @@ impl<O> Exports<O> {
     fn remove(&mut self, number: i64) -> Option<O> {
         let entry = self.entries.remove(&number)?;
         self.numbers.remove(&entry.identity);
+        give_room_back(&mut self.entries);
+        give_room_back(&mut self.numbers);
         Some(entry.object)
     }
 
@@ -336,6 +341,13 @@ impl<O> Exports<O> {
         let number = self.next;
         self.next += 1;
         number
+    }
+}
+
+/// Gives the memory of a table back that had many more entries than it has now. To be called after one is removed.
+pub fn give_room_back<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
+    if table.capacity() > SMALL_TABLE && table.len() < table.capacity() / 8 {
+        table.shrink_to(2 * table.len());
     }
 }
 

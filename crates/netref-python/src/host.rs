@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use netref::threads::{Closed, Host, Interrupted, Link};
 use netref_core::message::Inbound;
-use netref_core::refs::{IdPack, PackRef};
+use netref_core::refs::{IdPack, PackRef, give_room_back};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -98,6 +98,7 @@ impl PyHost {
         let number = pack.as_ref().number();
         if proxies.get(&number).is_some_and(|entry| entry.0.as_ptr() == pointer) {
             proxies.remove(&number);
+            give_room_back(&mut proxies);
         }
     }
 

@@ -20,7 +20,8 @@
 //!     /// Calls `function` with each line of `file`, and returns how many there are.
 //!     fn line_counter(&self, file: Remote, function: Remote) -> netref::Result<u64> {
 //!         let mut count = 0;
-//!         for line in file.call_method("readlines", ())?.iter()? {
+//!         // It is a list, so that nobody minds if many lines come in one round trip.
+//!         for line in file.call_method("readlines", ())?.iter()?.prefetched() {
 //!             function.call((line?,))?;
 //!             count += 1;
 //!         }

@@ -10,7 +10,7 @@ use netref_core::extension::Features;
 use netref_core::limits::Limits;
 use netref_core::message::Handler;
 use netref_core::policy::{Access, Rules, SAFE_ATTRIBUTES};
-use netref_core::refs::{IdPack, PackRef};
+use netref_core::refs::{IdPack, PackRef, give_room_back};
 use netref_core::request::{BadRequest, Request};
 
 use crate::args::{Args, IntoArgs};
@@ -89,6 +89,7 @@ impl Side {
         let mut proxies = self.proxies();
         if proxies.get(pack).is_some_and(|inner| inner.strong_count() == 0) {
             proxies.remove(pack);
+            give_room_back(&mut proxies);
         }
     }
 

@@ -1,11 +1,12 @@
 //! What a peer gets for asking too much, and whether the connection outlives it.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use netref_core::brine::DecodeError;
 use netref_core::extension::HELLO;
 use netref_core::message::Inbound;
-use netref_core::refs::IdPack;
+use netref_core::refs::{IdPack, give_room_back};
 use netref_core::request::{BadRequest, handlers};
 use netref_core::session::{Event, ProtocolError, ReplyKind};
 use netref_core::{Dialect, Limits, Request};
@@ -379,4 +380,15 @@ fn references_that_arrive_cost_what_the_budget_says() {
     assert!(matches!(event, Ok(Event::Handled)), "{event:?}");
     assert_eq!(side.sent(), [raised(1, "MemoryError"), Sent::Request(handlers::DEL)]);
     assert!(peak <= 2 * allowed, "{peak} bytes where {allowed} are allowed");
+}
+
+#[test]
+fn tables_of_many_give_their_room_back() {
+    let mut table: HashMap<u32, u32> = (0..100_000).map(|number| (number, number)).collect();
+    for number in 10..100_000 {
+        table.remove(&number);
+        give_room_back(&mut table);
+    }
+    assert!(table.capacity() <= 1024);
+    assert_eq!(table.len(), 10);
 }
