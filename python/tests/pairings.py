@@ -12,7 +12,7 @@ import pytest
 from peer_process import STOCK6, interpreter
 
 PROGRAM = pathlib.Path(__file__).parent / "scenario_program.py"
-LIMIT = 40  # seconds for a scenario
+LIMIT = 120  # seconds for a scenario
 
 IMPLEMENTATIONS = ["netref", pytest.param("rpyc", marks=STOCK6)]
 #: Client and server. Stock with stock is the control: it shows that the scenario itself is right.

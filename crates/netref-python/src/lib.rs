@@ -21,6 +21,7 @@
 //! | [`timeouts`] | limits on the calls in a block |
 //! | [`green`] | programs that gevent has patched |
 //! | [`exit`] | the end of the interpreter |
+//! | [`memory`] | large memory in huge pages |
 //! | [`errors`] | errors of the driver and the wire as Python exceptions, and back |
 //! | [`calls`] | calls, for the methods of proxies' classes |
 //! | [`brine`] | `dump` and `load` |
@@ -42,6 +43,7 @@ mod grants;
 mod green;
 mod host;
 mod limits;
+mod memory;
 mod method;
 mod proxy;
 mod requests;

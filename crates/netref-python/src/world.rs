@@ -10,7 +10,6 @@ use netref_core::brine::{EncodeError, Reader, Writer};
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::world::{Reference, World};
 use pyo3::exceptions::PyValueError;
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -24,6 +23,7 @@ use crate::connection::Connection;
 use crate::copying::{self, ByValue};
 use crate::errors::WorldError;
 use crate::host::PyHost;
+use crate::memory::new_bytes;
 use crate::proxy::BaseNetref;
 use crate::{exit, user_code};
 
@@ -179,7 +179,7 @@ pub(crate) fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyRes
 
 /// What tells objects apart while they live.
 /// Writes bytes. Large ones are kept until they are sent, and not copied.
-pub(crate) fn write_bytes(value: &Bound<'_, PyBytes>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+fn write_bytes(value: &Bound<'_, PyBytes>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
     out.shared_bytes(value.as_bytes(), || Bytes::from_owner(PyBackedBytes::from(value.clone())))
 }
 
@@ -320,14 +320,7 @@ impl<'py> World for Objects<'_, 'py> {
     }
 
     fn bytes(&self, value: &[u8]) -> Result<Bound<'py, PyAny>, WorldError> {
-        // SAFETY: the pointer and the length are those of a slice, which is copied; and no slice is longer than `isize::MAX`.
-        // The result is a new reference, or null with an exception set.
-        #[expect(unsafe_code, reason = "PyO3 panics where memory is short, or writes everything twice")]
-        let bytes = unsafe {
-            let bytes = ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len().cast_signed());
-            Bound::from_owned_ptr_or_err(self.py, bytes)
-        };
-        Ok(bytes?)
+        Ok(new_bytes(self.py, value)?.into_any())
     }
 
     fn str(&self, value: &str) -> Result<Bound<'py, PyAny>, WorldError> {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{BAD_END, END, FrameError, RECEIVE_CHUNK};
 
-/// A large frame's buffer grows at most this much ahead of the bytes that arrived.
-const GROWTH_CHUNK: usize = 1024 * 1024;
+/// A buffer is used at most this much ahead of the bytes that arrived.
+const STEP: usize = 1024 * 1024;
 /// A larger buffer is not kept.
 const KEPT_MAX: usize = 32 * 1024 * 1024;
 
@@ -47,9 +47,13 @@ impl Large {
 
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.buffer.len() == self.end {
-            // At most as much again as has arrived.
-            let more = self.missing().min(self.end.clamp(RECEIVE_CHUNK, GROWTH_CHUNK));
-            self.buffer.resize(self.end + more, 0);
+            // At most as much again as has arrived, so that a claim alone takes no memory.
+            let more = self.missing().min(self.end.max(RECEIVE_CHUNK));
+            if self.buffer.capacity() == self.end {
+                self.buffer.reserve_exact(more);
+            }
+            let room = self.buffer.capacity() - self.end;
+            self.buffer.resize(self.end + more.min(room).min(STEP), 0);
         }
         let end = self.buffer.len().min(self.claimed + 1);
         &mut self.buffer[self.end..end]

@@ -6,9 +6,10 @@ use netref_core::copy::{
 };
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyDict, PyFrozenSet, PyList, PySet, PySlice, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PySlice, PyString, PyTuple};
 
 use crate::errors::WorldError;
+use crate::memory::new_bytearray;
 use crate::world::{Objects, check_collisions};
 
 type Built<'py> = Result<Bound<'py, PyAny>, WorldError>;
@@ -50,7 +51,7 @@ impl<'a, 'c, 'py> Builder<'a, 'c, 'py> {
             SET => PySet::new(self.py, self.read_distinct(len, reader)?)?.into_any(),
             FROZENSET => PyFrozenSet::new(self.py, self.read_distinct(len, reader)?)?.into_any(),
             BYTEARRAY if len == 1 => match reader.token()? {
-                Token::Bytes(bytes) => PyByteArray::new(self.py, bytes).into_any(),
+                Token::Bytes(bytes) => new_bytearray(self.py, bytes)?.into_any(),
                 _ => return Err(WRONG.into()),
             },
             SLICE if len == 3 => {

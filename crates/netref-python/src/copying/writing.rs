@@ -11,15 +11,16 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyByteArray, PyBytes, PyCFunction, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PySlice, PyString,
-    PyTuple, PyType,
+    PyByteArray, PyCFunction, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PySlice, PyString, PyTuple,
+    PyType,
 };
 
 use super::ByValue;
 use crate::connection::Connection;
 use crate::errors::WorldError;
+use crate::memory::copy_of;
 use crate::requests::Policy;
-use crate::world::{Objects, write_bytes};
+use crate::world::Objects;
 
 type Written = Result<(), WorldError>;
 
@@ -245,11 +246,10 @@ impl<'c, 'py> Copier<'c, 'py> {
 }
 
 fn write_bytearray(object: &Bound<'_, PyAny>, out: &mut Writer<'_>) -> Written {
-    let bytes: Bound<'_, PyBytes> =
-        object.py().get_type::<PyBytes>().call1((object,))?.cast_into().map_err(PyErr::from)?;
+    let bytes = copy_of(&PyMemoryView::from(object)?)?;
     out.begin_tuple(2)?;
     out.int(BYTEARRAY);
-    write_bytes(&bytes, out)?;
+    out.shared_bytes(&bytes, || bytes.clone())?;
     out.end();
     Ok(())
 }
