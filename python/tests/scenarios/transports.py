@@ -42,6 +42,20 @@ def _serve_kind(side, kind, config={}):
     return side.serve(_service(side.rpyc), server, protocol_config=config)
 
 
+def large_bytes_beside_all_kinds(side):
+    """What is large is sent apart from what is around it: plain data, objects (for which a message is begun anew), as the only
+    argument, twice, and as a result; as it is, and so that compressing pays."""
+    conn = side.connect(side.far(_serve_kind, "ThreadedServer"))
+    seen = []
+    for size in (60_000, 100_000, 1_000_000):
+        for data in (os.urandom(size), b"the same over and over " * (size // 23)):
+            assert conn.root.echo(data) == data
+            assert conn.root.echo((1, data, ("x", data), frozenset([data]))) == (1, data, ("x", data), frozenset([data]))
+            text = data.hex()
+            assert conn.root.call(lambda *args: seen.append(args) or args[1], seen, data, text, None, data) == data
+            assert seen.pop() == (seen, data, text, None, data)
+
+
 def kinds_of_servers(side):
     for kind in ("ThreadedServer", "ThreadPoolServer", "ForkingServer", "OneShotServer"):
         port = side.far(_serve_kind, kind)
