@@ -69,11 +69,11 @@ def two_threads_of_the_server(rpyc, port):
     assert event.is_set()
 
 
-def both_write_a_lot(rpyc, port, path):
-    """HC3 (a): sixty requests of a megabyte each, none of whose replies is read before all are sent."""
+def both_write_a_lot(rpyc, port, path, count):
+    """HC3 (a): many requests of a megabyte each, none of whose replies is read before all are sent."""
     for conn in (_connect(rpyc, port), rpyc.utils.factory.unix_connect(path)):
         echo = rpyc.async_(conn.root.echo)
-        blocks = [os.urandom(1_000_000) for _ in range(60)]
+        blocks = [os.urandom(1_000_000) for _ in range(int(count))]
         results = [echo(block) for block in blocks]
         assert all(result.value == block for result, block in zip(results, blocks, strict=True))
         conn.close()
