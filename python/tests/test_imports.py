@@ -31,8 +31,8 @@ def test_import_takes_no_longer_than_that_of_stock():
     assert min(times["netref"]) < 1.15 * min(times["rpyc"]), times
 
 
-#: For copies of dates, and for the limits of ``with netref.timeout``.
-ALSO_IMPORTED = {"datetime", "_datetime", "contextvars", "_contextvars"}
+#: For copies of dates, for the limits of ``with netref.timeout``, and for what the processes of a ForkingServer count together.
+ALSO_IMPORTED = {"datetime", "_datetime", "contextvars", "_contextvars", "mmap"}
 
 
 @STOCK6
