@@ -116,8 +116,7 @@ class Server:
         self._listen()
         self._register()
         try:
-            while self.active:
-                self.accept()
+            self._accept_all()
         except EOFError:
             pass  # closed by another thread
         except OSError:
@@ -129,6 +128,11 @@ class Server:
         finally:
             self.logger.info("server has terminated")
             self.close()
+
+    def _accept_all(self):
+        # Not inside of the `try`: Python 3.13 compiles the jump back of a loop to be outside of it, where Ctrl-C may come.
+        while self.active:
+            self.accept()
 
     def _listen(self):
         """Makes the socket listen, so that clients can connect even before :meth:`start` accepts them."""
