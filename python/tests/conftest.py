@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 import netref
+from abuse import Target
 from netref.utils.server import ThreadedServer
 from peer_process import STOCK6, PeerProcess, interpreter
 from peer_services import everyday_service
@@ -64,6 +65,21 @@ def connect(cleanup):
         return cleanup.enter_context(netref.connect("127.0.0.1", server.port, **options))
 
     return open_connection
+
+
+@pytest.fixture(scope="module")
+def targets():
+    """Servers to be abused, by name, each started when a test first needs it and again if it did not survive."""
+    running = {}
+
+    def get(name):
+        if name not in running or not running[name].alive:
+            running[name] = Target(name)
+        return running[name]
+
+    yield get
+    for target in running.values():
+        target.stop()
 
 
 @pytest.fixture(scope="session")

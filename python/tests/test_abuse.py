@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, WITH_STOCK, Target, eventually
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, WITH_STOCK, eventually
 from hostile import (
     EXCEPTION,
     REPLY,
@@ -29,21 +29,6 @@ from hostile import (
 from netref.core import brine, consts
 
 PING = consts.HANDLE_PING
-
-
-@pytest.fixture(scope="module")
-def targets():
-    running = {}
-
-    def get(name):
-        target = running.get(name)
-        if target is None or not target.alive:
-            target = running[name] = Target(name)
-        return target
-
-    yield get
-    for target in running.values():
-        target.stop()
 
 
 @pytest.fixture(params=[*PYTHON_SERVERS, *RUST_SERVERS, *(["stock"] if WITH_STOCK else [])])

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, Target, eventually
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, eventually
 from hostile import (
     EXCEPTION,
     REPLY,
@@ -25,20 +25,6 @@ from netref.core import brine, consts
 
 #: What the hostile client lends the server to call.
 FUNCTION = ("function", 77, 78)
-
-
-@pytest.fixture(scope="module")
-def targets():
-    running = {}
-
-    def get(name):
-        if name not in running or not running[name].alive:
-            running[name] = Target(name)
-        return running[name]
-
-    yield get
-    for target in running.values():
-        target.stop()
 
 
 @pytest.fixture(params=[*PYTHON_SERVERS, *RUST_SERVERS])

@@ -5,25 +5,11 @@ import threading
 
 import pytest
 
-from abuse import MIB, WITH_STOCK, Target, eventually
+from abuse import MIB, WITH_STOCK, eventually
 from hostile import REQUEST, Hostile, Refused, boxed_tuple, by_value, message, of_peer, of_server, request
 from netref.core import brine, consts
 
 stock_survives = pytest.mark.stock_survives
-
-
-@pytest.fixture(scope="module")
-def targets():
-    running = {}
-
-    def get(name):
-        if name not in running or not running[name].alive:
-            running[name] = Target(name)
-        return running[name]
-
-    yield get
-    for target in running.values():
-        target.stop()
 
 
 @pytest.fixture(params=["threaded", "pool", *(["stock"] if WITH_STOCK else [])])

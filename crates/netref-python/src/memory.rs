@@ -48,8 +48,9 @@ unsafe impl GlobalAlloc for HugePages {
 /// # Errors
 /// `MemoryError`.
 pub(crate) fn new_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    // SAFETY: the object is new and nobody else's, and has room for as many bytes as it was asked for, which no slice has more of
-    // than `isize::MAX`; all of them are written. A null pointer comes with an exception set.
+    // SAFETY: the object is new and nobody else's, but for the one without any bytes, to which nothing is written. It has room for
+    // as many as it was asked for, which no slice has more of than `isize::MAX`; all of them are written. A null pointer comes
+    // with an exception set.
     #[expect(unsafe_code, reason = "PyO3 writes the bytes twice, or panics where memory is short")]
     unsafe {
         let object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), content.len().cast_signed());
@@ -98,8 +99,8 @@ struct Filled {
 // given back by who attaches to the interpreter for it.
 #[expect(unsafe_code, reason = "see above")]
 unsafe impl Send for Filled {}
-#[expect(unsafe_code, reason = "see above")]
 // SAFETY: the same.
+#[expect(unsafe_code, reason = "see above")]
 unsafe impl Sync for Filled {}
 
 impl AsRef<[u8]> for Filled {

@@ -165,10 +165,10 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// [`EncodeError::TooLarge`] at 4 GiB and more.
     pub fn shared_bytes(&mut self, value: &[u8], share: impl FnOnce() -> Bytes) -> Result<(), EncodeError> {
-        match &mut self.shared {
-            Some(_) if value.len() >= SHARED_MIN => self.bytes_header(value.len())?,
-            _ => return self.bytes(value),
+        if self.shared.is_none() || value.len() < SHARED_MIN {
+            return self.bytes(value);
         }
+        self.bytes_header(value.len())?;
         if let Some(shared) = &mut self.shared {
             shared.push((self.out.len(), share()));
         }
