@@ -3,6 +3,7 @@ use std::io;
 use std::time::Duration;
 
 use netref_core::exception::ExceptionData;
+use netref_core::request::Request;
 
 use crate::failure::Closed;
 use crate::value::Value;
@@ -103,6 +104,19 @@ impl Error {
             Self::Raised(exception) => Some(exception),
             _ => None,
         }
+    }
+
+    /// Says which method or attribute it was that took too long.
+    pub(crate) fn about(mut self, request: &Request<Value>) -> Self {
+        if let Self::TimedOut { what, .. } = &mut self
+            && let Request::CallAttr { name, .. }
+            | Request::GetAttr { name, .. }
+            | Request::SetAttr { name, .. }
+            | Request::DelAttr { name, .. } = request
+        {
+            *what = format!("{what} {}", name.repr());
+        }
+        self
     }
 
     pub(crate) fn conversion(expected: &str, found: &str) -> Self {

@@ -17,7 +17,7 @@ use crate::error::{Error, Exception, Result};
 use crate::failure::{CallError, Closed, StartError};
 use crate::object::ObjectRef;
 use crate::place::Place;
-use crate::raising::to_exception;
+use crate::raising::{caught, to_exception};
 use crate::remote::Remote;
 use crate::side::Side;
 use crate::value::Value;
@@ -51,6 +51,7 @@ impl Peer {
     /// Sends a request and waits for its result.
     pub(crate) fn request(&self, request: Request<Value>) -> Result<Value> {
         let result = self.exchange(request.handler().into(), |world, boxer| request.write(world, boxer));
+        let result = result.map_err(|error| error.about(&request));
         // Not earlier: the proxies named in it must live until it is sent.
         drop(request);
         result
@@ -197,7 +198,7 @@ impl Peer {
             return Ok(pack);
         }
         // Asked with no lock held: it is the object's own code.
-        let class = object.class();
+        let class = caught(|| Ok(object.class()))?;
         let class_identity = Arc::as_ptr(&class).addr() as u64;
         let lent = self.with_exports(|exports| {
             exports.register_class(class_identity, class.name(), Shared::Class(class.clone()));

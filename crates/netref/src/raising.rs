@@ -50,6 +50,11 @@ pub(crate) fn to_exception(error: Error, place: &Place) -> ExceptionData<Value> 
     data
 }
 
+/// Runs `work`, which may run code of objects. A panic is an error like others.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(from_panic(&*panic)))
+}
+
 /// The error that a panic becomes.
 pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
     let text = panic

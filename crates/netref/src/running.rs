@@ -4,6 +4,7 @@
 //! for the length of the poll. Either way, code that makes a call finds the request it is part of.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use netref_core::message::Seq;
@@ -68,4 +69,15 @@ pub(crate) fn thread_number() -> u64 {
 /// How many requests the calling thread is executing, one inside the other.
 pub(crate) fn nesting() -> usize {
     RUNNING.with_borrow(Vec::len)
+}
+
+/// Runs code of the program's for nobody in particular: a destructor, or what is told of an end. A panic of it must not take the
+/// thread along, which is here by chance; the panic hook has reported it.
+pub(crate) fn contained(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
+/// Drops objects that peers have let go of. Two destructors that panic in one go would end the process.
+pub(crate) fn drop_each<T>(garbage: impl IntoIterator<Item = T>) {
+    garbage.into_iter().for_each(|object| contained(|| drop(object)));
 }

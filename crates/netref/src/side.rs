@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::error::{Error, Exception, Result};
 use crate::object::{BoundMethod, ObjectRef};
 use crate::peer::Peer;
 use crate::place::Place;
-use crate::raising::from_panic;
+use crate::raising::caught;
 use crate::remote::{self, Remote};
 use crate::repr::repr;
 use crate::time_limit;
@@ -305,11 +304,6 @@ pub(crate) enum Action {
     Relay { remote: Remote, request: Request<Value> },
     /// Everything else.
     Other(Request<Value>),
-}
-
-/// Runs `work`, which may run code of objects. A panic is an error like others.
-fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(from_panic(&*panic)))
 }
 
 /// The object of a third process that the request is about, if it is: the request is then asked there.

@@ -3,21 +3,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod drivers;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use netref::protocol::Limits;
 use netref::tls::Tls;
-use netref::{
-    Address, Connection, Credentials, Error, Options, Result, Server, ServerStats, Service, SharedSecret, aio,
-};
-use tokio::runtime::Runtime;
+use netref::{Address, Connection, Credentials, Error, Options, Result, ServerStats, Service, SharedSecret};
+
+use drivers::{DRIVERS, Driver, PAIRINGS, Running, connect};
 
 const SECRET: &[u8] = b"a secret of sixteen bytes or more";
 
@@ -56,55 +57,9 @@ impl Service for Telling {
 
 type Seen = Arc<Mutex<Vec<Option<Credentials>>>>;
 
-/// What drives a side's connections.
-#[derive(Clone, Copy, Debug)]
-enum Driver {
-    Threads,
-    Tokio,
-}
-
-use Driver::{Threads, Tokio};
-
-const DRIVERS: [Driver; 2] = [Threads, Tokio];
-
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-
-/// A server that runs.
-#[derive(Clone)]
-enum Running {
-    Threads(Arc<Server>),
-    Tokio(Arc<aio::Server>),
-}
-
 impl Running {
-    fn start<S: Service>(
-        driver: Driver,
-        options: Options,
-        service: impl Fn() -> Arc<S> + Send + Sync + 'static,
-    ) -> Self {
-        let url = "tcp://127.0.0.1:0";
-        match driver {
-            Threads => {
-                let server = Server::with_options(url, options, service).unwrap();
-                let running = server.clone();
-                thread::spawn(move || running.run());
-                Self::Threads(server)
-            }
-            Tokio => {
-                let server = RUNTIME.block_on(aio::Server::with_options(url, options, service)).unwrap();
-                let running = server.clone();
-                RUNTIME.spawn(async move { running.run().await });
-                Self::Tokio(server)
-            }
-        }
-    }
-
     fn url(&self) -> String {
-        let address = match self {
-            Self::Threads(server) => server.address(),
-            Self::Tokio(server) => server.address(),
-        };
-        let &Address::Tcp { port, .. } = address else { unreachable!("a TCP port was asked for") };
+        let &Address::Tcp { port, .. } = self.address() else { unreachable!("a TCP port was asked for") };
         format!("tcp://localhost:{port}")
     }
 
@@ -123,19 +78,14 @@ impl Running {
     }
 }
 
+const ANY_PORT: &str = "tcp://127.0.0.1:0";
+
 fn serve(driver: Driver, options: Options) -> (Running, String, Seen) {
     let seen = Seen::default();
     let telling = seen.clone();
-    let server = Running::start(driver, options, move || Arc::new(Telling(telling.clone())));
+    let server = Running::start(driver, ANY_PORT, options, move || Arc::new(Telling(telling.clone())));
     let url = server.url();
     (server, url, seen)
-}
-
-fn connect(driver: Driver, options: &Options, url: &str) -> Result<Connection> {
-    match driver {
-        Threads => options.connect(url),
-        Tokio => RUNTIME.block_on(aio::connect_with(options, url)).map(Connection::from),
-    }
 }
 
 /// An authority, a server's certificate for localhost, and a client's, as PEM files.
@@ -241,7 +191,7 @@ fn a_clients_certificate_is_its_credentials() {
 #[test]
 fn large_messages_cross_tls_both_ways_at_once() {
     let papers = Papers::new("large");
-    for (client, server) in [(Threads, Threads), (Threads, Tokio), (Tokio, Threads), (Tokio, Tokio)] {
+    for (client, server) in PAIRINGS {
         let tls = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
         let (_server, url, _) = serve(server, guarded_by(tls));
         let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
@@ -430,7 +380,7 @@ fn busy_server(driver: Driver) -> Stage {
     let service =
         Arc::new(Slow { begun: Mutex::new(begun), over: Mutex::new(over), server: Mutex::default() });
     let shared = service.clone();
-    let server = Running::start(driver, Options::new(), move || shared.clone());
+    let server = Running::start(driver, ANY_PORT, Options::new(), move || shared.clone());
     *service.server.lock().unwrap() = Some(server.clone());
     let root = netref::connect(&server.url()).unwrap().root().unwrap();
     let caller = root.clone();

@@ -163,7 +163,7 @@ impl Driver {
             Err(error) => (message, StartError::Argument(error)),
         };
         let garbage = self.session().roll_back(message);
-        drop(garbage);
+        running::drop_each(garbage);
         Err(error)
     }
 
@@ -207,7 +207,7 @@ impl Driver {
     /// Drops objects of ours that the peer let go of, where their destructors may block.
     pub(super) fn discard(&self, garbage: Vec<Shared>) {
         if !garbage.is_empty() {
-            self.runtime.spawn_blocking(permitted(move || drop(garbage)));
+            self.runtime.spawn_blocking(permitted(move || running::drop_each(garbage)));
         }
     }
 

@@ -65,7 +65,7 @@ impl TokioPeer {
         tokio::select! {
             biased;
             result = exchange => result,
-            () = expired => Err(self.side().timed_out(handler.into(), Some(limit))),
+            () = expired => Err(self.side().timed_out(handler.into(), Some(limit)).about(&request)),
         }
     }
 

@@ -13,6 +13,7 @@ use netref_core::session::Session;
 use crate::error::Result;
 use crate::failure::Closed;
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
+use crate::running::contained;
 use crate::side::Side;
 use crate::threads::{Call, ExchangeError, Host, Interrupted, Link};
 use crate::value::Value;
@@ -147,7 +148,7 @@ impl Host for RustHost {
     fn ended(&self, _link: &Arc<Link<Self>>, closed: &Closed) {
         let callback = self.on_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(callback) = callback {
-            callback(closed);
+            contained(|| callback(closed));
         }
     }
 }

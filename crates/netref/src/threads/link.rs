@@ -361,7 +361,8 @@ impl<H: Host> Link<H> {
         // From here on user code may run: callbacks of calls, the host, destructors.
         callbacks.into_iter().for_each(|callback| callback());
         self.host.ended(self, &closed);
-        drop((ended.garbage, waiting));
+        running::drop_each(ended.garbage);
+        running::drop_each(waiting);
     }
 
     /// When the connection will end if the peer sends nothing more, where nobody reads to notice: for a driver of several

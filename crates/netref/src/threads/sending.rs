@@ -313,7 +313,7 @@ impl<H: Host> Link<H> {
             Err(error) => (message, StartError::Argument(error)),
         };
         let garbage = self.session().roll_back(message);
-        drop(garbage);
+        running::drop_each(garbage);
         Err(error)
     }
 

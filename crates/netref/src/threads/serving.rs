@@ -15,7 +15,7 @@ use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
 use crate::incoming::Incoming;
-use crate::running::{RunningRequest, nesting};
+use crate::running::{RunningRequest, drop_each, nesting};
 
 /// A parked thread that heeds signals looks for them as often, since waking from a park is not something that a signal does.
 pub(super) const SIGNAL_CHECK: Duration = Duration::from_millis(100);
@@ -241,7 +241,7 @@ impl<H: Host> Link<H> {
                 _ => self.run(request)?,
             },
             Pause::CallBack(callback) => callback(),
-            Pause::Drop(garbage) => drop(garbage),
+            Pause::Drop(garbage) => drop_each(garbage),
             Pause::End(reason) => self.end(reason),
             Pause::CheckSignals => self.host.check_signals()?,
         }

@@ -3,6 +3,7 @@
 
 mod concurrency;
 mod ending;
+mod hard_cases;
 mod lab;
 mod operations;
 mod stock;
