@@ -72,22 +72,36 @@ def two_threads_of_the_server(rpyc, port):
 def both_write_a_lot(rpyc, port, path, count):
     """HC3 (a): many requests of a megabyte each, none of whose replies is read before all are sent."""
     for conn in (_connect(rpyc, port), rpyc.utils.factory.unix_connect(path)):
-        echo = rpyc.async_(conn.root.echo)
-        blocks = [os.urandom(1_000_000) for _ in range(int(count))]
-        results = [echo(block) for block in blocks]
-        assert all(result.value == block for result, block in zip(results, blocks, strict=True))
-        conn.close()
+        _write_a_lot(rpyc, conn, count)
+
+
+def _write_a_lot(rpyc, conn, count):
+    echo = rpyc.async_(conn.root.echo)
+    blocks = [os.urandom(1_000_000) for _ in range(int(count))]
+    results = [echo(block) for block in blocks]
+    assert all(result.value == block for result, block in zip(results, blocks, strict=True))
+    conn.close()
 
 
 def many_references_given_back(rpyc, path, count):
     """HC3 (b): as many references are given back at once, each with an answer."""
-    conn = rpyc.utils.factory.unix_connect(path, config=_CONFIG)
+    _give_back_many(rpyc.utils.factory.unix_connect(path, config=_CONFIG), count)
+
+
+def _give_back_many(conn, count):
     objects = conn.root.objects(int(count))
     assert len(objects) == int(count)
     before = conn.root.memory()
     del objects
     assert conn.root.ok() == 1
     assert conn.root.memory() - before < 200_000
+
+
+def both_write_through_pipes(rpyc, blocks, references, *server):
+    """HC3 through the standard input and output of a server."""
+    connect = rpyc.utils.factory.connect_subproc
+    _give_back_many(connect(server, config=_CONFIG), references)
+    _write_a_lot(rpyc, connect(server, config=_CONFIG), blocks)
 
 
 def time_out_leaves_the_connection_usable(rpyc, port):

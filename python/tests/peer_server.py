@@ -1,7 +1,7 @@
 """A server program for tests: ``peer_server.py --impl netref|rpyc --service everyday|classic|extended|hard``.
 
 Prints its port and serves on 127.0.0.1, and on a unix socket if one is named, until its standard input ends, so that it does not
-outlive the tests.
+outlive the tests. With ``--pipes`` it serves one client instead, through its standard input and output.
 """
 
 import argparse
@@ -21,6 +21,7 @@ def main():
     parser.add_argument("--impl", required=True)
     parser.add_argument("--service", required=True, choices=["everyday", "classic", "extended", "hard"])
     parser.add_argument("--unix")
+    parser.add_argument("--pipes", action="store_true")
     parser.add_argument("--config", type=json.loads, default={})
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)  # tests provoke errors on purpose
@@ -30,6 +31,9 @@ def main():
         extend_brine(importlib.import_module(f"{options.impl}.core.brine"))
     make = {"classic": lambda api: api.SlaveService, "hard": hard_service}
     service = make.get(options.service, everyday_service)(api)
+    if options.pipes:
+        importlib.import_module(f"{options.impl}.utils.factory").connect_stdpipes(service, options.config).serve_all()
+        return
     places = [{"hostname": "127.0.0.1", "port": 0}]
     if options.unix:
         places.insert(0, {"socket_path": options.unix})

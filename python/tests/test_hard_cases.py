@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from pairings import PROGRAM, run_scenario
-from peer_process import STOCK6, PeerProcess, interpreter
+from peer_process import HERE, STOCK6, PeerProcess, interpreter
 
 NETREF_CLIENT = [("netref", "netref"), pytest.param("netref", "rpyc", marks=STOCK6)]
 NETREF_SERVER = [("netref", "netref"), pytest.param("rpyc", "netref", marks=STOCK6)]
@@ -62,6 +62,13 @@ def test_3a_both_write_a_lot(start, client, server):
 def test_3b_many_references_given_back(start, client, server):
     """Stock is slow with so many, so there are fewer where it takes part."""
     run(client, "many_references_given_back", start(server).path, 100_000 if client == server else 10_000)
+
+
+@pairings(ALL)
+def test_3_through_pipes(client, server):
+    command = interpreter(server), HERE / "peer_server.py", "--impl", server, "--service", "hard", "--pipes"
+    blocks, references = (60, 100_000) if client == server == "netref" else (20, 10_000)
+    run(client, "both_write_through_pipes", blocks, references, *command)
 
 
 @pairings(NETREF_SERVER)

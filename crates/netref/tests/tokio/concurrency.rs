@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::lab::Lab;
-use crate::{on_both_flavors, pair, run, thread_server, tokio_server, until};
+use crate::{on_both_flavors, pair, pair_over_pipes, run, thread_server, tokio_server, until};
 
 #[test]
 fn a_thousand_calls_at_once() {
@@ -58,15 +58,16 @@ fn both_sides_write_at_once() {
         // Between two clients in this process: each asks the other, both ways at the same time.
         let echo = || aio::function(|data: Bytes| async move { data.len() as u64 });
         let options = || Options::new().service(echo());
-        let (left, right) = pair(&options(), &options());
-        let (to_right, to_left) = (left.root().await.unwrap(), right.root().await.unwrap());
-        let calls = |root: &aio::Remote| {
-            let root = root.clone();
-            join_all((0..20).map(|_| call_owned(root.clone(), noise.clone())).collect::<Vec<_>>())
-        };
-        let (there, back) = tokio::join!(calls(&to_right), calls(&to_left));
-        for length in there.into_iter().chain(back) {
-            assert_eq!(length.unwrap(), Value::Int(1_000_000));
+        for (left, right) in [pair(&options(), &options()), pair_over_pipes(&options(), &options())] {
+            let (to_right, to_left) = (left.root().await.unwrap(), right.root().await.unwrap());
+            let calls = |root: &aio::Remote| {
+                let root = root.clone();
+                join_all((0..20).map(|_| call_owned(root.clone(), noise.clone())).collect::<Vec<_>>())
+            };
+            let (there, back) = tokio::join!(calls(&to_right), calls(&to_left));
+            for length in there.into_iter().chain(back) {
+                assert_eq!(length.unwrap(), Value::Int(1_000_000));
+            }
         }
         // And with servers, which send the same megabytes back in a callback while more arrive.
         for url in [tokio_server(|| Lab).await, thread_server(|| Lab)] {

@@ -12,6 +12,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use netref::{Connection, Server, Service, aio};
+use tokio::io::join;
+use tokio::net::unix::pipe::pipe;
 use tokio::runtime::{Builder, Runtime};
 
 /// Nothing here takes long; what hangs fails.
@@ -48,6 +50,13 @@ fn thread_server<S: Service>(service: impl Fn() -> S + Send + Sync + 'static) ->
 /// Two ends of a connection in this process, both driven by tasks.
 fn pair(left: &netref::Options, right: &netref::Options) -> (aio::Connection, aio::Connection) {
     let (here, there) = tokio::io::duplex(64 * 1024);
+    (aio::over_stream(left, here, true), aio::over_stream(right, there, false))
+}
+
+/// The same over pipes.
+fn pair_over_pipes(left: &netref::Options, right: &netref::Options) -> (aio::Connection, aio::Connection) {
+    let ((to_right, from_left), (to_left, from_right)) = (pipe().unwrap(), pipe().unwrap());
+    let (here, there) = (join(from_right, to_right), join(from_left, to_left));
     (aio::over_stream(left, here, true), aio::over_stream(right, there, false))
 }
 
