@@ -1,7 +1,8 @@
 """What the tests of abuse share: servers in processes of their own, and honest clients beside the hostile ones.
 
-Every test is passed to netref's servers, in Python and in Rust. With NETREF_ABUSE_STOCK in the environment those that stock fails
-are also passed to stock's ThreadedServer, and there they have to fail: that shows that they can. It takes minutes.
+Every test is passed to netref's servers, in Python and in Rust. With NETREF_ABUSE_STOCK in the environment those that stock does
+not survive are also passed to stock's servers, a new one for each, and there they have to fail: that shows that they can. It
+takes minutes. What is done to clients is done to stock's by `test_control.py`. docs/limits.md lists it all.
 """
 
 import contextlib
@@ -24,12 +25,41 @@ BAR = 1.0
 #: Times that a round of it has to wait for the machine to run it or the server, which takes long where others keep it busy.
 SWITCHES = 8
 MIB = 1 << 20
+#: Address space of a server of stock's, which would take the machine's.
+STOCK_MEMORY = 3 << 30
 
 RUST = pytest.mark.skipif("NETREF_PEER_BIN" not in os.environ, reason="NETREF_PEER_BIN names no interop-peer")
 WITH_STOCK = "NETREF_ABUSE_STOCK" in os.environ and "NETREF_STOCK6_PYTHON" in os.environ
 
+#: Of stock's servers: it has to fail there.
+FAILS = pytest.mark.xfail(strict=True, reason="stock does not survive it")
+#: Of tests that stock passes, so that they are not done to it.
+stock_survives = pytest.mark.stock_survives
+
 PYTHON_SERVERS = ["threaded", "pool", "forking"]
 RUST_SERVERS = [pytest.param(name, marks=RUST) for name in ("rust", "tokio")]
+
+
+def stock(*names):
+    """Servers of stock's for a test to fail on, if that is asked for: stock (a ThreadedServer), stock_pool."""
+    return [pytest.param(name, marks=FAILS) for name in names if WITH_STOCK]
+
+
+def server_fixture(*names):
+    """A fixture: each of the servers in turn, and stock's ThreadedServer."""
+
+    @pytest.fixture(params=[*names, *stock("stock")])
+    def target(request, targets):
+        if request.param != "stock":
+            yield targets(request.param)
+        elif request.node.get_closest_marker("stock_survives"):
+            pytest.skip("stock survives it")
+        else:
+            target = Target("stock")
+            yield target
+            target.kill()
+
+    return target
 
 
 class Target(Program):
@@ -50,11 +80,14 @@ class Target(Program):
             if "host" in options:
                 command += ["--host", options["host"]]
         else:
-            implementation = "rpyc" if name == "stock" else "netref"
-            servers = {"pool": "ThreadPoolServer", "forking": "ForkingServer"}
+            is_stock = name.startswith("stock")
+            if is_stock:
+                options.setdefault("memory", STOCK_MEMORY)
+            implementation = "rpyc" if is_stock else "netref"
+            servers = {"pool": "ThreadPoolServer", "stock_pool": "ThreadPoolServer", "forking": "ForkingServer"}
             command = [interpreter(implementation), HERE / "abuse_server.py", "--impl", implementation]
             command += ["--server", servers.get(name, "ThreadedServer")]
-            command += ["--config", json.dumps({} if name == "stock" else config)]
+            command += ["--config", json.dumps({} if is_stock else config)]
             for key, value in options.items():
                 command += [f"--{key}", value]
         super().__init__(*prefix, *command, stderr=log)

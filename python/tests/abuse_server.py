@@ -5,10 +5,12 @@ with the input.
 """
 
 import argparse
+import contextlib
 import importlib
 import itertools
 import json
 import logging
+import os
 import resource
 import sys
 import threading
@@ -90,6 +92,17 @@ def abused_service(api):
         def exposed_attribute(self, thing, name):
             return getattr(thing, name)
 
+        def exposed_push(self, function):
+            function = api.async_(function)
+
+            def push():
+                with contextlib.suppress(EOFError, OSError):
+                    while True:
+                        function(os.urandom(100_000))
+
+            for _ in range(3):
+                threading.Thread(target=push, daemon=True).start()
+
         def exposed_keep(self, thing):
             self._kept = thing
 
@@ -148,7 +161,7 @@ def main():
     authenticator = None
     if options.certs:
         authenticators = importlib.import_module(f"{options.impl}.utils.authenticators")
-        authenticator = authenticators.SSLAuthenticator(f"{options.certs}/server.key", f"{options.certs}/server.crt")
+        authenticator = authenticators.SSLAuthenticator(f"{options.certs}/key.pem", f"{options.certs}/cert.pem")
     server = getattr(servers, options.server)(
         abused_service(api), hostname=options.host, port=0, protocol_config=options.config, authenticator=authenticator
     )

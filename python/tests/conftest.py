@@ -25,12 +25,15 @@ class Hung(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_hangs(request):
+    marker = request.node.get_closest_marker("limit")
+    limit = marker.args[0] if marker else LIMIT
+
     def interrupt(signum, frame):
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
-        raise Hung(f"{request.node.nodeid} did not end within {LIMIT} s. Stacks of all threads:\n\n" + "\n".join(stacks))
+        raise Hung(f"{request.node.nodeid} did not end within {limit} s. Stacks of all threads:\n\n" + "\n".join(stacks))
 
     signal.signal(signal.SIGALRM, interrupt)
-    signal.alarm(LIMIT)
+    signal.alarm(limit)
     yield
     signal.alarm(0)
 

@@ -173,6 +173,15 @@ class Hostile:
         return data
 
 
+def is_hung_up_on(peer):
+    """Without reading anything: what cannot be sent to says so."""
+    try:
+        peer.send(message(REPLY, 10**6, by_value("of no call's")))
+    except OSError:
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def hostile_server(behave):
     """A server that does `behave(peer)` to each of its clients, on a thread; its port."""

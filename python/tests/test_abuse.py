@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, WITH_STOCK, eventually
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, eventually, server_fixture, stock_survives
 from hostile import (
     EXCEPTION,
     REPLY,
@@ -30,20 +30,7 @@ from netref.core import brine, consts
 
 PING = consts.HANDLE_PING
 
-
-@pytest.fixture(params=[*PYTHON_SERVERS, *RUST_SERVERS, *(["stock"] if WITH_STOCK else [])])
-def target(request, targets):
-    """Each server in turn. What stock survives is not asked of stock; what it does not has to fail there."""
-    if request.param != "stock":
-        yield targets(request.param)
-        return
-    if request.node.get_closest_marker("stock_survives"):
-        pytest.skip("stock survives it")
-    request.applymarker(pytest.mark.xfail(strict=True, reason="stock does not survive it"))
-    yield targets("stock")
-
-
-stock_survives = pytest.mark.stock_survives
+target = server_fixture(*PYTHON_SERVERS, *RUST_SERVERS)
 
 
 def plain(seq, value):
@@ -260,7 +247,6 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("target", [*PYTHON_SERVERS, *RUST_SERVERS], indirect=True)
 def test_malformed_brine_is_refused_every_kind(target):
     for kind, value in MALFORMED.items():
         with Hostile(target.port) as peer:
@@ -269,7 +255,6 @@ def test_malformed_brine_is_refused_every_kind(target):
     assert target.alive
 
 
-@pytest.mark.parametrize("target", [*PYTHON_SERVERS, *RUST_SERVERS], indirect=True)
 def test_malformed_messages_are_answered_for_a_while(target):
     """With the strict limits once."""
     with Hostile(target.port) as peer:

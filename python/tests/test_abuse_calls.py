@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, eventually
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, eventually, server_fixture, stock_survives
 from hostile import (
     EXCEPTION,
     REPLY,
@@ -16,6 +16,7 @@ from hostile import (
     Refused,
     boxed_tuple,
     by_value,
+    is_hung_up_on,
     message,
     of_peer,
     of_server,
@@ -26,10 +27,7 @@ from netref.core import brine, consts
 #: What the hostile client lends the server to call.
 FUNCTION = ("function", 77, 78)
 
-
-@pytest.fixture(params=[*PYTHON_SERVERS, *RUST_SERVERS])
-def target(request, targets):
-    return targets(request.param)
+target = server_fixture(*PYTHON_SERVERS, *RUST_SERVERS)
 
 
 @pytest.fixture(params=RUST_SERVERS)
@@ -51,11 +49,12 @@ def test_zlib_bomb_of_4_gib(target):
     assert len(data) < 4 * MIB
     with target.withstands(32 * MIB), Hostile(target.port) as peer:
         peer.send_raw(struct.pack("!LB", len(data), 1) + data + b"\n")
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused, EOFError):
             peer.answer_to(5)
         peer.wait_for_the_end()
 
 
+@stock_survives
 def test_two_requests_with_one_number(target):
     with Hostile(target.port) as peer:
         root = peer.root()
@@ -64,6 +63,7 @@ def test_two_requests_with_one_number(target):
         peer.ping()
 
 
+@stock_survives
 def test_requests_after_the_farewell(target):
     """Are not looked at: the farewell is answered, and then the server hangs up."""
     with target.withstands(honest=False), Hostile(target.port) as peer:
@@ -75,6 +75,7 @@ def test_requests_after_the_farewell(target):
         assert answered <= {1}
 
 
+@stock_survives
 def test_connections_that_end_while_they_are_called_back(target):
     files, threads = target.files(), target.status("Threads")
     with target.withstands():
@@ -114,15 +115,6 @@ def test_callbacks_that_nobody_reads_are_given_up(target):
                 elif kind == REQUEST and body[0] == consts.HANDLE_CALL:
                     break
         eventually(lambda: is_hung_up_on(peer))
-
-
-def is_hung_up_on(peer):
-    """Without reading anything: what cannot be sent to says so."""
-    try:
-        peer.send(message(REPLY, 10**6, by_value("of no call's")))
-    except OSError:
-        return True
-    return False
 
 
 def test_recursion_without_end_in_rust(rust):
@@ -196,6 +188,7 @@ def test_exceptions_of_callbacks_in_rust(rust):
         peer.ping()
 
 
+@stock_survives
 def test_many_connections_one_after_the_other(target):
     with target.withstands(32 * MIB, honest=False):
         before = target.files(), target.status("Threads")

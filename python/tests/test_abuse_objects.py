@@ -5,20 +5,11 @@ import threading
 
 import pytest
 
-from abuse import MIB, WITH_STOCK, eventually
-from hostile import REQUEST, Hostile, Refused, boxed_tuple, by_value, message, of_peer, of_server, request
+from abuse import MIB, eventually, server_fixture, stock_survives
+from hostile import REQUEST, Hostile, Refused, boxed_tuple, by_value, is_hung_up_on, message, of_peer, of_server, request
 from netref.core import brine, consts
 
-stock_survives = pytest.mark.stock_survives
-
-
-@pytest.fixture(params=["threaded", "pool", *(["stock"] if WITH_STOCK else [])])
-def target(request, targets):
-    if request.param == "stock":
-        if request.node.get_closest_marker("stock_survives"):
-            pytest.skip("stock survives it")
-        request.applymarker(pytest.mark.xfail(strict=True, reason="stock does not survive it"))
-    return targets(request.param)
+target = server_fixture("threaded", "pool")
 
 
 def refused(peer, handler, *boxes):
@@ -238,11 +229,10 @@ def test_evil_exceptions(target, kind):
     assert target.alive
 
 
-@stock_survives  # so few of them, that is
 def test_exceptions_of_many_names(target):
     """A class for each of them would stay for the life of the process."""
-    with target.withstands(24 * MIB, honest=False), Hostile(target.port) as peer:
-        for number in range(3000):
+    with target.withstands(16 * MIB, honest=False), Hostile(target.port) as peer:
+        for number in range(5000):
             evil = (3, brine.dump(((f"module{number}", f"Class{number}" + "x" * 1000), (), (), "")))
             with pytest.raises(Refused):
                 raising(peer, target, "call", [evil], of_peer(FUNCTION))
@@ -344,6 +334,21 @@ def test_connections_that_end_in_the_middle_of_calls(target):
         for thread in threads:
             thread.join()
         eventually(lambda: target.files() <= before + 2)
+
+
+def test_service_that_calls_a_client_that_does_not_read(target):
+    """From three threads that do not wait for answers: they wait to send, until the client is given up."""
+    with target.withstands(160 * MIB), Hostile(target.port, receive_buffer=4096) as peer:
+        root = peer.root()
+        call = (of_server(root), by_value("push"), boxed_tuple(of_peer(FUNCTION)), by_value(()))
+        peer.send(request(1, consts.HANDLE_CALLATTR, *call))
+        while True:
+            kind, seq, body = peer.receive()
+            if kind == REQUEST and body[0] == consts.HANDLE_CALL:
+                break
+            if kind == REQUEST:
+                peer.send(message(2, seq, by_value((("__call__", None),))))
+        eventually(lambda: is_hung_up_on(peer))
 
 
 # ---- pickle

@@ -12,14 +12,12 @@ import time
 import pytest
 
 import netref
-from abuse import PYTHON_SERVERS, RUST, RUST_SERVERS, WITH_STOCK, Target, eventually
+from abuse import PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock
 from hostile import Hostile, Refused, message
-from netref.utils.authenticators import SSLAuthenticator
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 from peer_process import HERE
 
 CERTS = HERE / "certs"
-STOCK = [pytest.param("stock", marks=pytest.mark.xfail(strict=True))] if WITH_STOCK else []
 SERVERS = [ThreadedServer, ThreadPoolServer]
 
 
@@ -46,7 +44,7 @@ def served(target):
     return target.alive
 
 
-@pytest.mark.parametrize("name", [*PYTHON_SERVERS, *STOCK])
+@pytest.mark.parametrize("name", [*PYTHON_SERVERS, *stock("stock")])
 def test_no_file_descriptors_left(name):
     """200 sockets, where there are files for 100: accepting goes on once they are gone."""
     with running(name, files=100) as target:
@@ -63,7 +61,6 @@ def test_no_file_descriptors_left(name):
         assert served(target)
 
 
-@RUST
 @pytest.mark.parametrize("name", RUST_SERVERS)
 def test_no_file_descriptors_left_for_rust(name):
     with running(name) as target:
@@ -76,7 +73,7 @@ def test_no_file_descriptors_left_for_rust(name):
         assert served(target)
 
 
-@pytest.mark.parametrize("name", ["threaded", "pool", *STOCK])
+@pytest.mark.parametrize("name", ["threaded", "pool", *stock("stock")])
 def test_no_threads_left(name):
     """A thread that cannot be started hurts that client alone. With room for some 100 threads."""
     with running(name, memory=(3 if name == "pool" else 1) << 30, config={"limits": "compat"}) as target:
@@ -108,28 +105,39 @@ def test_most_connections(serve, connect, server_class):
 # ---- handshakes
 
 
-@pytest.mark.parametrize("server_class", SERVERS)
-def test_tls_handshake_that_never_ends(serve, cleanup, server_class):
+@pytest.mark.parametrize("name", ["threaded", "pool", *stock("stock", "stock_pool")])
+def test_tls_handshake_that_never_ends(name):
     """Ten silent clients hold nobody up, and are gone after two seconds. So is one that goes on byte by byte."""
-    authenticator = SSLAuthenticator(CERTS / "key.pem", CERTS / "cert.pem")
-    server = serve(netref.VoidService, server_class, authenticator=authenticator, protocol_config={"handshake_timeout": 2})
-    peers = [Hostile(server.port) for _ in range(10)]
-    conn = netref.ssl_connect("127.0.0.1", server.port, cert_reqs=ssl.CERT_NONE)
-    conn.ping()
-    began = time.monotonic()
-    with contextlib.suppress(OSError):
-        while time.monotonic() < began + 20:
-            peers[0].send_raw(b"\x16")
-            time.sleep(0.02)
-    assert time.monotonic() < began + 10
-    for peer in peers:
-        peer.wait_for_the_end()
-        peer.close()
-    conn.ping()
-    conn.close()
-    # Garbage is an error of TLS's, silence one of time.
-    eventually(lambda: server.stats()["failed"] + server.stats()["rejected"] == 10)
-    assert server.stats()["failed"] >= 9
+    with running(name, certs=CERTS, config={"handshake_timeout": 2}) as target:
+        peers = [Hostile(target.port) for _ in range(10)]
+        with netref.ssl_connect("127.0.0.1", target.port, cert_reqs=ssl.CERT_NONE) as conn:
+            conn.ping()
+            began = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() < began + 20:
+                    peers[0].send_raw(b"\x16")
+                    time.sleep(0.02)
+            assert time.monotonic() < began + 10
+            for peer in peers:
+                peer.wait_for_the_end()
+                peer.close()
+            conn.ping()
+        # Garbage is an error of TLS's, silence one of time.
+        eventually(lambda: target.stats()["failed"] + target.stats()["rejected"] == 10)
+        assert target.stats()["failed"] >= 9
+
+
+@pytest.mark.parametrize("name", ["pool", *stock("stock_pool")])
+def test_pool_whose_clients_stop_in_a_header(name):
+    """A byte from more clients than the pool has threads."""
+    with running(name, config={"header_timeout": None}) as target:
+        peers = [Hostile(target.port) for _ in range(25)]
+        for peer in peers:
+            peer.send_raw(b"\0")
+        with Hostile(target.port) as peer:
+            peer.ping()
+        for peer in peers:
+            peer.close()
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
@@ -251,7 +259,6 @@ def test_log_of_a_process_stays_short(name, tmp_path):
         assert 1 <= len(text.splitlines()) <= 10 * (time.monotonic() - began + 2) + 5
 
 
-@RUST
 @pytest.mark.parametrize("name", RUST_SERVERS)
 def test_rust_servers_log_nothing(name, tmp_path):
     """They count, and tell the service why a connection ended."""

@@ -1,6 +1,7 @@
 """Every public name says what it is."""
 
 import ast
+import importlib
 import inspect
 import pathlib
 import re
@@ -52,6 +53,26 @@ def test_program_in_the_page_about_asyncio(tmp_path):
     done = subprocess.run([sys.executable, "-X", "dev", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.stdout == "".join(text for kind, text in blocks if kind == "text")
+
+
+def test_table_of_abuse():
+    """Each row names a test, and says of RPyC what the test's marks say; no test of what is done to every server is left out."""
+    page = pathlib.Path(__file__).parents[2] / "docs" / "limits.md"
+    row = r"^\| .+ \| (fails|survives|fails at some|fails at times) \| `(\w+)\.py::(\w+)` \|$"
+    rows = re.findall(row, page.read_text(), re.MULTILINE)
+    for verdict, module, name in rows:
+        marks = getattr(getattr(importlib.import_module(module), name), "pytestmark", [])
+        of_parameters = [mark for given in marks if given.name == "parametrize" for each in given.args[1]
+                         for mark in getattr(each, "marks", ())]  # fmt: skip
+        survives = "stock_survives" in {mark.name for mark in marks}
+        survives_some = "stock_survives" in {mark.name for mark in of_parameters}
+        assert survives == (verdict in ("survives", "fails at times")), name
+        assert survives_some == (verdict == "fails at some"), name
+    listed = {(module, name) for _, module, name in rows}
+    for module in ("test_abuse", "test_abuse_calls", "test_abuse_objects"):
+        for name, value in vars(importlib.import_module(module)).items():
+            if name.startswith("test_") and "target" in inspect.signature(value).parameters:
+                assert (module, name) in listed
 
 
 def test_modules_have_docstrings():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from abuse import Target, eventually
+from abuse import Target, eventually, stock
 from network import Network
 from peer_process import HERE, Program
 
@@ -66,9 +66,10 @@ def ask(client, command, timeout=AT_MOST):
 
 
 @FAILURES
-def test_idle_servers_notice_that_their_clients_are_gone(network, start_server, start_client, fail):
+@pytest.mark.parametrize("names", [pytest.param(SERVERS, id="netref"), *stock(["stock"])])
+def test_idle_servers_notice_that_their_clients_are_gone(network, start_server, start_client, fail, names):
     """By asking TCP, since nothing of their own is on its way. Stock keeps such connections for ever."""
-    servers = [start_server(name, **KEEPALIVE) for name in SERVERS]
+    servers = [start_server(name, **KEEPALIVE) for name in names]
     clients = [start_client(server) for server in servers]
     connected = [server.sockets() for server in servers]
     fail(network)
