@@ -48,8 +48,8 @@ pub type ObjectRef = Arc<dyn Object>;
 /// Methods may be called from several threads at once. Those that take long should not hold locks that others need: the
 /// peer may call back while it waits.
 pub trait Object: Any + Send + Sync {
-    /// What the object is. Objects of one class must return the same `Arc` (or an equal description at least: the
-    /// peer learns a class once for each `Arc`).
+    /// What the object is. The peer learns each class once, which is kept from then on: those with equal descriptions are one.
+    /// Cheapest is to return the same `Arc` each time.
     fn class(&self) -> Arc<Class>;
 
     /// Calls a method.
@@ -127,14 +127,14 @@ impl fmt::Debug for dyn Object {
 }
 
 /// What kind of object something is: its name and its methods, for the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Class {
     name: String,
     methods: Vec<Method>,
 }
 
 /// A method, for the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Method {
     /// Name.
     pub name: String,

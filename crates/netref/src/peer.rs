@@ -15,7 +15,7 @@ use netref_core::session::{Counters, ReplyKind};
 use crate::aio::TokioPeer;
 use crate::error::{Error, Exception, Result};
 use crate::failure::{CallError, Closed, StartError};
-use crate::object::ObjectRef;
+use crate::object::{Class, ObjectRef};
 use crate::place::Place;
 use crate::raising::{caught, to_exception};
 use crate::remote::Remote;
@@ -199,10 +199,18 @@ impl Peer {
         }
         // Asked with no lock held: it is the object's own code.
         let class = caught(|| Ok(object.class()))?;
-        let class_identity = Arc::as_ptr(&class).addr() as u64;
-        let lent = self.with_exports(|exports| {
-            exports.register_class(class_identity, class.name(), Shared::Class(class.clone()));
-            exports.lend(identity, class_identity, None, Shared::Object(object.clone()))
+        let identity_of = |class: &Arc<Class>| Arc::as_ptr(class).addr() as u64;
+        let lend = |exports: &mut Exports<Shared>, class: &Arc<Class>| {
+            exports.lend(identity, identity_of(class), None, Shared::Object(object.clone()))
+        };
+        let lent = self
+            .with_exports(|exports| exports.knows_class(identity_of(&class)).then(|| lend(exports, &class)));
+        let lent = lent.unwrap_or_else(|| {
+            let class = self.side().known_class(class);
+            self.with_exports(|exports| {
+                exports.register_class(identity_of(&class), class.name(), Shared::Class(class.clone()));
+                lend(exports, &class)
+            })
         });
         Ok(lent?)
     }

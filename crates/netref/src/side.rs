@@ -1,6 +1,6 @@
 //! This side of a connection: its root object, its rules, and the proxies of the peer's objects. Both drivers use it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use netref_core::request::{BadRequest, Request};
 use crate::args::{Args, IntoArgs};
 use crate::convert::IntoValue;
 use crate::error::{Error, Exception, Result};
-use crate::object::{BoundMethod, ObjectRef};
+use crate::object::{BoundMethod, Class, ObjectRef};
 use crate::peer::Peer;
 use crate::place::Place;
 use crate::raising::caught;
@@ -35,6 +35,8 @@ pub(crate) struct Side {
     address: String,
     timeout: Mutex<Option<Duration>>,
     proxies: Mutex<HashMap<IdPack, Weak<remote::Inner>>>,
+    /// The classes of what was lent.
+    classes: Mutex<HashSet<Arc<Class>>>,
 }
 
 impl Side {
@@ -45,7 +47,15 @@ impl Side {
         address: String,
         timeout: Option<Duration>,
     ) -> Self {
-        Self { root, rules, limits, address, timeout: Mutex::new(timeout), proxies: Mutex::default() }
+        Self {
+            root,
+            rules,
+            limits,
+            address,
+            timeout: Mutex::new(timeout),
+            proxies: Mutex::default(),
+            classes: Mutex::default(),
+        }
     }
 
     /// How long an operation of the calling thread waits.
@@ -94,6 +104,17 @@ impl Side {
 
     fn proxies(&self) -> MutexGuard<'_, HashMap<IdPack, Weak<remote::Inner>>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The class that stands for all with this description. Classes are kept for as long as the connection, and there are objects
+    /// that make theirs anew whenever they are asked.
+    pub(crate) fn known_class(&self, class: Arc<Class>) -> Arc<Class> {
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = classes.get(&class).cloned();
+        known.unwrap_or_else(|| {
+            classes.insert(class.clone());
+            class
+        })
     }
 
     // ---- requests

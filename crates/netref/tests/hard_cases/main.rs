@@ -22,5 +22,6 @@ mod cases;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod load;
+mod references;
 mod service;
 mod stage;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use netref::{Comparison, List, Remote, Value, function};
+use netref::{Args, Class, Comparison, List, Object, Remote, Value, function};
 
 use crate::lab::{both_ends, both_ends_and_lab, eventually, raised, serve_lab};
 
@@ -124,4 +124,28 @@ fn a_third_partys_object_is_used_through_this_process() {
     assert_eq!(raised(far.hash()), "TypeError");
     assert!(far.compare(Comparison::Lt, List::from(vec![4])).unwrap());
     assert!(far.methods().unwrap().iter().any(|(name, _)| name == "append"));
+}
+
+/// Each made a class of its own, which the peer had to learn and both sides kept for as long as the connection.
+#[test]
+fn objects_that_describe_themselves_anew_each_time_are_of_one_class() {
+    struct Dice;
+    impl Object for Dice {
+        fn class(&self) -> Arc<Class> {
+            Class::new("games.Dice").method("roll", "Rolls the dice.").into()
+        }
+
+        fn call_method(&self, _name: &str, _args: Args) -> netref::Result<Value> {
+            Ok(Value::Int(4))
+        }
+    }
+    let (conn, _server, lab) = both_ends_and_lab();
+    for _ in 0..2 {
+        conn.root().unwrap().call_method("keep", (Arc::new(Dice),)).unwrap();
+    }
+    let kept = lab.kept.lock().unwrap().clone();
+    let [one, other]: [Remote; 2] =
+        kept.try_into().map(|kept: [Value; 2]| kept.map(|dice| dice.extract().unwrap())).unwrap();
+    assert_ne!(one, other);
+    assert_eq!(one.id_pack().class, other.id_pack().class);
 }
