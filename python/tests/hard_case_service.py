@@ -1,6 +1,7 @@
 """What the server does in the hard cases, on netref and on stock RPyC alike."""
 
 import builtins
+import gc
 import os
 import threading
 import time
@@ -34,12 +35,32 @@ class Box:
         self.exposed_number = number
 
 
+def lent_over(conn):
+    """How many objects are lent to the peer of a connection of either implementation, once garbage is collected."""
+    if hasattr(conn, "stats"):
+        gc.collect()
+        return conn.stats()["objects_lent"]
+    conn._last_traceback = None  # which refers to what the latest failed call did
+    gc.collect()
+    return len(conn._local_objects._dict)
+
+
 def hard_service(api):
     """The service class on top of ``api``, which is netref or rpyc."""
 
     class HardService(api.Service):
         def __init__(self):
-            self._boxes = []
+            self._boxes, self._kept = [], []
+
+        def on_connect(self, conn):
+            self._conn = conn
+
+        def exposed_implementation(self):
+            return api.__name__
+
+        def exposed_lent(self):
+            """How many objects are lent to the client."""
+            return lent_over(self._conn)
 
         def exposed_ok(self):
             return 1
@@ -96,6 +117,8 @@ def hard_service(api):
             return sum(result.value for result in results)
 
         def exposed_unencodable(self, which):
+            if which == "behind an object":
+                return Box(1), "ab\udcff"
             if which == "surrogate":
                 return "ab\udcff"
             if which == "integer":
@@ -127,8 +150,17 @@ def hard_service(api):
             self._boxes[:] = [Box(number)]
             return self._boxes[0]
 
+        def exposed_same_box(self):
+            return self._boxes[0] if self._boxes else None
+
         def exposed_drop_box(self):
             self._boxes.clear()
+
+        def exposed_keep(self, *values):
+            self._kept.extend(values)
+
+        def exposed_forget(self):
+            self._kept.clear()
 
         def exposed_copy(self, how, value):
             import copy

@@ -7,10 +7,14 @@ answer.
 import gc
 import itertools
 import os
+import random
 import signal
 import sys
 import threading
 import time
+import traceback
+
+from hard_case_service import lent_over
 
 _CONFIG = {"allow_public_attrs": True}
 
@@ -305,6 +309,109 @@ def number_used_again(rpyc, port):
         assert old is not new
         root.drop_box()
         assert new.number == number + 1
+
+
+def references_after_any_mix(rpyc, port, threads, steps, seeds):
+    """References: whatever happens to objects, calls and replies, in the end neither side lends more than before."""
+    for seed in [int(os.environ["NETREF_SEED"])] if "NETREF_SEED" in os.environ else range(int(seeds)):
+        print(f"NETREF_SEED={seed} runs this alone")
+        conn = _connect(rpyc, port)
+        users = [_User(rpyc, conn, random.Random(f"{seed} {number}")) for number in range(int(threads))]
+        lent = conn.root.lent
+        before = lent_over(conn), lent()
+        work = [threading.Thread(target=user.run, args=(int(steps),)) for user in users]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        failures = [user.failure for user in users if user.failure]
+        if failures:
+            raise failures[0]
+        del users, work
+        conn.root.forget()
+        conn.root.drop_box()
+        deadline = time.monotonic() + 20
+        while (after := (lent_over(conn), lent())) != before:
+            assert time.monotonic() < deadline, f"{before} lent before, {after} after"
+        conn.close()
+
+
+class _User:
+    kept = []  # sent by all users over and over, while the other side gives it back
+    failure = None
+
+    def __init__(self, rpyc, conn, rng):
+        self.rpyc, self.rng, self.root, self.held = rpyc, rng, conn.root, []
+        self.deeds = [getattr(self, name) for name in dir(_User) if name.startswith("do_")]
+
+    def run(self, steps):
+        try:
+            for _ in range(steps):
+                self.rng.choice(self.deeds)()
+        except BaseException as failure:
+            self.failure = failure.with_traceback(None)
+            traceback.print_exc()
+        finally:
+            del self.held, self.deeds, self.root
+
+    def do_drop(self):
+        if self.held:
+            del self.held[self.rng.randrange(len(self.held)) :]
+
+    def do_make(self):
+        box = self.root.box(7)
+        assert box.number == 7
+        self.held.append(box)
+
+    def do_receive_again(self):
+        self.held.append(self.root.same_box())
+
+    def do_receive_many(self):
+        self.held.extend(self.root.objects(8)[::3])
+
+    def do_send_again(self):
+        assert self.root.echo(self.kept) is self.kept
+
+    def do_send_new(self):
+        new = [1]
+        assert self.root.echo(new) is new
+
+    def do_keep(self):
+        self.root.keep([1], self.kept)
+
+    def do_forget(self):
+        self.root.forget()
+
+    def do_call_back(self):
+        self.root.call(lambda _: [1], self.held[-1] if self.held else [2])
+
+    def do_call_back_and_fail(self):
+        _raised(ValueError, self.root.call, lambda _: int("no"), [3])
+
+    def do_fail_to_send_a_result(self):
+        if self.root.implementation() == "netref":
+            # A stock server's thread would end.
+            _raised(UnicodeError, self.root.unencodable, "behind an object")
+
+    def do_fail_to_send(self):
+        if self.rpyc.__name__ == "netref":
+            # A stock client goes on lending what it did not send.
+            _raised(UnicodeError, self.root.echo, ([4], self.kept, "ab\udcff"))
+
+    def do_ask_for_what_is_not_there(self):
+        _raised(AttributeError, lambda: self.root.missing)
+
+    def do_give_up(self):
+        name, argument = self.rng.choice([("box", 7), ("objects", 3), ("echo", [5])])
+        result = self.rpyc.async_(getattr(self.root, name))(argument)
+        result.set_expiry(self.rng.random() / 1000)
+        try:
+            self.held.append(result.value)
+        except TimeoutError:
+            pass
+
+    def do_forget_a_call(self):
+        self.rpyc.async_(self.root.echo)(([6], self.kept))
 
 
 class Marked:

@@ -142,6 +142,13 @@ def test_9_number_used_again(start, client, server):
     run(client, "number_used_again", start(server).port)
 
 
+@pairings(ALL)
+def test_references_after_any_mix(start, client, server):
+    """Threads of a stock client count what they receive with nothing to keep them apart, and then give back too little."""
+    threads = 4 if client == "netref" else 1
+    run(client, "references_after_any_mix", start(server).port, threads, 300, 10)
+
+
 @pairings(NETREF_SERVER)
 def test_10a_unpickling_without_consent(start, client, server):
     run(client, "unpickling_without_consent", start(server).port)
