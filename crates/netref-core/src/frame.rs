@@ -22,6 +22,8 @@ pub const END: u8 = b'\n';
 /// Stock compresses payloads longer than this; the receiver takes any payload either way.
 pub const COMPRESSION_THRESHOLD: usize = 3000;
 
+/// The buffer of a connection all of whose messages have been small.
+const FIRST_CHUNK: usize = 4 * 1024;
 const RECEIVE_CHUNK: usize = 64 * 1024;
 /// A buffer for large payloads is given back after as many small ones in a row.
 const SMALL_ONES: u32 = 16;
@@ -113,7 +115,7 @@ impl Deframer {
     /// An empty deframer.
     #[must_use]
     pub fn new() -> Self {
-        let buffer = vec![0; RECEIVE_CHUNK];
+        let buffer = vec![0; FIRST_CHUNK];
         Self { buffer, start: 0, end: 0, large: None, spare: Spare::default(), small_ones: None }
     }
 
@@ -126,6 +128,7 @@ impl Deframer {
     }
 
     fn space_in_buffer(&mut self) -> &mut [u8] {
+        let is_too_small = self.start != self.end || self.end == self.buffer.len();
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -136,6 +139,9 @@ impl Deframer {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
+        }
+        if is_too_small && self.buffer.len() < RECEIVE_CHUNK {
+            self.buffer.resize(RECEIVE_CHUNK, 0);
         }
         if self.buffer.len() == self.end {
             let missing = self.announced().map_or(0, |frame| frame.saturating_sub(self.end - self.start));
@@ -182,7 +188,7 @@ impl Deframer {
     pub fn memory(&self) -> usize {
         let large = self.large.as_ref().map_or(0, Large::memory);
         let spare = self.small_ones.map_or(0, |_| self.spare.memory());
-        self.buffer.len() - RECEIVE_CHUNK + large + spare
+        self.buffer.len().saturating_sub(RECEIVE_CHUNK) + large + spare
     }
 
     /// The length that the header of the frame under way claims, once it is there.

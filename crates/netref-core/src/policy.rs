@@ -73,22 +73,13 @@ impl Rules<'_> {
         mut has: impl FnMut(&str) -> bool,
     ) -> Result<Cow<'n, str>, Denied> {
         let denied = || Denied { name: name.to_owned() };
-        let switch = match access {
-            Access::Get => self.get,
-            Access::Set => self.set,
-            Access::Delete => self.delete,
-        };
-        if !switch {
+        if !self.switch(access) {
             return Err(denied());
         }
-        let plain = self.dangerous_all
-            || (self.exposed && name.starts_with(&*self.prefix))
-            || (self.public && !name.starts_with('_'))
-            || (self.safe && is_safe(name));
-        if !self.exposed || self.prefix.is_empty() {
+        let plain = self.gives_plain(name, is_safe);
+        let Some(exposed) = self.exposed_name(name) else {
             return if plain { Ok(Cow::Borrowed(name)) } else { Err(denied()) };
-        }
-        let exposed = format!("{}{name}", self.prefix);
+        };
         // The prefixed name wins, unless the plain one is allowed and there too.
         match (plain, has(&exposed)) {
             (true, false) => Ok(Cow::Borrowed(name)),
@@ -96,6 +87,39 @@ impl Rules<'_> {
             (_, true) => Ok(Cow::Owned(exposed)),
             (false, false) => Err(denied()),
         }
+    }
+
+    /// Whether [`resolve`](Self::resolve) allows an attribute under that name, which the object has.
+    pub fn gives(
+        &self,
+        access: Access,
+        name: &str,
+        is_safe: impl FnOnce(&str) -> bool,
+        has: impl FnOnce(&str) -> bool,
+    ) -> bool {
+        self.switch(access)
+            && (self.gives_plain(name, is_safe)
+                || self.exposed_name(name).is_some_and(|exposed| has(&exposed)))
+    }
+
+    fn switch(&self, access: Access) -> bool {
+        match access {
+            Access::Get => self.get,
+            Access::Set => self.set,
+            Access::Delete => self.delete,
+        }
+    }
+
+    fn gives_plain(&self, name: &str, is_safe: impl FnOnce(&str) -> bool) -> bool {
+        self.dangerous_all
+            || (self.exposed && name.starts_with(&*self.prefix))
+            || (self.public && !name.starts_with('_'))
+            || (self.safe && is_safe(name))
+    }
+
+    /// The name with the prefix, where that has a meaning.
+    fn exposed_name(&self, name: &str) -> Option<String> {
+        (self.exposed && !self.prefix.is_empty()).then(|| format!("{}{name}", self.prefix))
     }
 }
 

@@ -133,7 +133,7 @@ impl<'py> Policy<'_, 'py> {
             Ok(match &getattr {
                 Some(getattr) => getattr.call1((object, name)).is_ok(),
                 None if is_theirs => true,
-                None => self.resolve(Access::Get, object, name).is_ok(),
+                None => name.to_str().is_ok_and(|name| self.is_readable(object, name)),
             })
         })
     }

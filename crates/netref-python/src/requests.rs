@@ -17,6 +17,7 @@ use pyo3::exceptions::{
 };
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
 
 use crate::ahead;
@@ -358,22 +359,29 @@ impl<'py> Policy<'_, 'py> {
         let rules = settings.rules();
         // What the object or the configuration raises while being asked is for the caller to hear.
         let mut failure = None;
-        let is_safe = |name: &str| {
-            settings.safe_attrs.as_ref().is_some_and(|safe| safe.bind(py).contains(name).unwrap_or(false))
-        };
         let has = |name: &str| {
             has_attribute(object, name).unwrap_or_else(|error| {
                 failure = Some(error);
                 false
             })
         };
-        let resolved = rules.resolve(access, name.to_str()?, is_safe, has).map(|name| name.into_owned());
+        let resolved = rules
+            .resolve(access, name.to_str()?, |name| settings.is_safe(py, name), has)
+            .map(|name| name.into_owned());
         match (failure, resolved) {
             (Some(error), _) => Err(error),
             (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
             (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
             (None, Err(denied)) => Err(PyAttributeError::new_err(explain(&denied, access, object, &rules))),
         }
+    }
+
+    /// Whether an attribute that the object has may be read.
+    pub(crate) fn is_readable(&self, object: &Bound<'py, PyAny>, name: &str) -> bool {
+        let Ok(settings) = self.connection.get().settings(object.py()) else { return false };
+        let is_safe = |name: &str| settings.is_safe(object.py(), name);
+        let has = |name: &str| has_attribute(object, name).unwrap_or(false);
+        settings.rules().gives(Access::Get, name, is_safe, has)
     }
 }
 
@@ -399,10 +407,11 @@ fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, rules: &R
 
 /// Whether the object has the attribute. Its class is asked first, so that no property runs just to find out.
 fn has_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-    if object.cast::<BaseNetref>().is_err() && object.get_type().hasattr(name)? {
-        return Ok(true);
-    }
-    object.hasattr(name)
+    // Python's own function makes no exception where there is nothing of the name, and there mostly is not.
+    static HASATTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let hasattr = HASATTR.import(object.py(), "builtins", "hasattr")?;
+    let has = |object: &Bound<'_, PyAny>| hasattr.call1((object, name))?.is_truthy();
+    Ok((object.cast::<BaseNetref>().is_err() && has(object.get_type().as_any())?) || has(object)?)
 }
 
 fn builtin<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -82,6 +82,11 @@ impl Settings {
         })
     }
 
+    /// Whether a name is in the list of safe attributes.
+    pub(crate) fn is_safe(&self, py: Python<'_>, name: &str) -> bool {
+        self.safe_attrs.as_ref().is_some_and(|safe| safe.bind(py).contains(name).unwrap_or(false))
+    }
+
     /// The attribute policy.
     pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {

@@ -6,6 +6,7 @@ operators work where they work on the object, and nowhere else. Plain attribute 
 
 import sys
 import types
+import weakref
 
 from netref._netref import BaseNetref, ContainerIterator, call, call_method
 from netref.core import consts
@@ -95,8 +96,22 @@ def class_factory(id_pack, methods):
     :param methods: pairs (name, docstring), as INSPECT returns them
     """
     name = id_pack[0]
-    namespace = {"__slots__": (), "__class__": _describe_class(name)}
+    described = _describe_class(name)
     base = ContainerIterator if name in _CONTAINER_ITERATORS and id_pack[2] else BaseNetref
+    methods = tuple(methods)
+    key = name, described and described.instance, base, methods, _make_method
+    made = _made_classes.get(key)
+    if made is None:
+        made = _made_classes[key] = _make_class(name, described, base, methods)
+    return made
+
+
+#: Connections to servers of one kind share their classes: to make one takes longer than a round trip.
+_made_classes = weakref.WeakValueDictionary()
+
+
+def _make_class(name, described, base, methods):
+    namespace = {"__slots__": (), "__class__": described}
     for method, doc in methods:
         method = sys.intern(str(method))  # as the native part knows its own names
         if method not in LOCAL_ATTRS and method not in vars(base):

@@ -135,24 +135,25 @@ class Connection(Steps, _netref.Connection):
     :param config: settings, which replace those of :data:`DEFAULT_CONFIG`
     """
 
+    _local_root = None
+    _remote_root = None
+    _last_traceback = None
+    _end_reason = None
+    #: For programs that wait in greenlets: set when the connection ends.
+    _ended = None
+    _extension = None
+
     def __init__(self, root, channel, config={}):
-        self._local_root = None
-        self._last_traceback = None
         self._began = time.monotonic()
-        self._end_reason = None
-        # For programs that wait in greenlets: set when the connection ends.
-        self._ended = None
-        # What is called with the connection and the reason when it ends.
+        #: What is called with the connection and the reason when it ends.
         self._when_ended = []
-        self._extension = None
-        settings = Settings(DEFAULT_CONFIG)
+        settings = dict(DEFAULT_CONFIG)
         settings.update(_PROFILES.get(config.get("limits"), {}))
         settings.update(config)
         if settings["connid"] is None:
             settings["connid"] = f"conn{next(_connection_ids)}"
         if settings["loop"] is None:
             settings["loop"] = _running_loop()
-        self._remote_root = None
         self._channel = channel
         self._bind_threads = settings["bind_threads"]
         # Servers say with whom they talk; who does not is the one who dialled.
@@ -166,7 +167,7 @@ class Connection(Steps, _netref.Connection):
             over, compress = ("stream", ExtendedStream(channel, self._extension, self._bind_threads)), False
         self._local_root = root
         try:
-            self._start(over, settings, initiator, compress, not self._serves_itself())
+            self._start(over, Settings(settings), initiator, compress, not self._serves_itself())
         except BaseException:
             self._local_root = None
             raise
@@ -179,7 +180,8 @@ class Connection(Steps, _netref.Connection):
             return  # the parent's business
         # The link cannot find a connection that is being collected, so the service is told from here.
         self._hang_up()
-        self._on_ended("nobody on this side holds the connection any more")
+        if self._end_reason is None:
+            self._on_ended("nobody on this side holds the connection any more")
 
     def __enter__(self):
         return self
@@ -358,9 +360,8 @@ class Connection(Steps, _netref.Connection):
 
     def _on_ended(self, reason):
         """Called when the connection has ended for whatever reason, with no lock held. Tells the service, once."""
-        self._last_traceback = None
-        self._end_reason = reason
-        root, self._local_root, self._remote_root = self._local_root, None, None
+        vars(self).update(_end_reason=reason, _last_traceback=None, _remote_root=None)
+        root = vars(self).pop("_local_root", None)
         if self._ended is not None:
             self._ended.set()
         for tell in tuple(self._when_ended):

@@ -30,9 +30,11 @@ class Service:
         """Called once when a connection has ended; it can no longer be used."""
 
     def _rpyc_delattr(self, name):
+        """Asked by peers who would delete an attribute: they may not."""
         raise AttributeError("access denied")
 
     def _rpyc_setattr(self, name, value):
+        """Asked by peers who would assign to an attribute: they may not."""
         raise AttributeError("access denied")
 
     @classmethod

@@ -5,16 +5,17 @@ sockets by way of :mod:`ssl`. Everything else is a stream whose methods are call
 were patched, sockets of other kinds.
 """
 
+import operator
 import socket
 import sys
 
 from netref.core.channel import Channel
 from netref.core.stream import PipeStream, SocketStream, Stream, TunneledSocketStream
 
-#: What would have to be called for a stream that a program has changed.
-_STREAM_METHODS = ("close", "fileno", "poll", "read", "write")
-_SOCKET_METHODS = ("fileno", "poll", "read", "write")
-_CHANNEL_METHODS = ("close", "fileno", "poll", "recv", "send")
+#: The methods of a class that would have to be called if a program had changed them.
+_pipe_methods = operator.attrgetter("close", "fileno", "poll", "read", "write")
+_socket_methods = operator.attrgetter("fileno", "poll", "read", "write")
+_channel_methods = operator.attrgetter("close", "fileno", "poll", "recv", "send")
 
 
 def transport_of(channel):
@@ -24,15 +25,15 @@ def transport_of(channel):
     :returns: a tuple that begins with the kind of the transport, and whether it is for the driver to compress
     :raises EOFError: if the channel's stream is closed
     """
-    if _is_changed(channel, Channel, _CHANNEL_METHODS):
+    if _is_changed(channel, _channel_methods, _OF_CHANNEL):
         return ("stream", ChannelStream(channel)), False
     return _over_stream(channel.stream), bool(channel.compress)
 
 
 def _over_stream(stream):
-    if type(stream) in (SocketStream, TunneledSocketStream) and not _is_changed(stream, SocketStream, _SOCKET_METHODS):
+    if type(stream) in (SocketStream, TunneledSocketStream) and not _is_changed(stream, _socket_methods, _OF_SOCKET):
         return _over_socket(stream)
-    if type(stream) is PipeStream and not _is_changed(stream, PipeStream, _STREAM_METHODS):
+    if type(stream) is PipeStream and not _is_changed(stream, _pipe_methods, _OF_PIPE):
         return _over_pipes(stream)
     return "stream", stream
 
@@ -111,20 +112,16 @@ class ChannelStream(Stream):
         return payload
 
 
-def _method(cls, name):
-    """What an attribute of a class is, without binding it."""
-    for base in cls.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
-
-
-def _is_changed(obj, cls, names):
-    """Whether a method of ``obj`` is another than the one ``cls`` was defined with."""
-    return any(_method(type(obj), name) is not _PRISTINE[cls, name] for name in names)
+def _is_changed(obj, methods, as_defined):
+    """Whether a method of ``obj`` is another than the one that netref's class was defined with."""
+    try:
+        return methods(type(obj)) != as_defined
+    except AttributeError:
+        return True
 
 
 # As they are when this module is imported, along with the classes.
 _SOCKET = socket.socket
-_PRISTINE = {(cls, name): _method(cls, name) for cls in (SocketStream, PipeStream) for name in _STREAM_METHODS}
-_PRISTINE |= {(Channel, name): _method(Channel, name) for name in _CHANNEL_METHODS}
+_OF_PIPE = _pipe_methods(PipeStream)
+_OF_SOCKET = _socket_methods(SocketStream)
+_OF_CHANNEL = _channel_methods(Channel)

@@ -1,5 +1,6 @@
 """Small things that programs import from here, as they do from RPyC."""
 
+import functools
 import importlib
 import inspect
 import itertools
@@ -203,7 +204,23 @@ def _methods(obj_attrs, classes):
     for cls in reversed(classes):
         attributes.update(cls.__dict__)
     return [
-        (name, inspect.getdoc(attribute))
+        (name, _documentation(attribute))
         for name, attribute in attributes.items()
-        if name not in obj_attrs and inspect.isroutine(attribute)
+        if name not in obj_attrs and (isinstance(attribute, _ROUTINES) or inspect.isroutine(attribute))
     ]
+
+
+#: The classes of most routines, which need no further thought.
+_ROUTINES = (
+    *(types.FunctionType, types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+    *(types.BuiltinFunctionType, classmethod, staticmethod),
+)
+
+
+def _documentation(attribute):
+    """What :func:`inspect.getdoc` returns. Every connection asks for the same few."""
+    doc = getattr(attribute, "__doc__", None)
+    return _cleaned(doc) if type(doc) is str else inspect.getdoc(attribute)
+
+
+_cleaned = functools.lru_cache(1024)(inspect.cleandoc)

