@@ -2,41 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use netref::{Args, Class, Error, IntoValue, Object, ObjectRef, Result, Value, iterator};
+use netref::{Args, Class, Error, IntoValue, List, Object, ObjectRef, Result, Value};
 
 /// What every object answers for a name that it has not.
 pub(crate) fn no_attribute(name: &str) -> Error {
     Error::raise("AttributeError", name)
-}
-
-/// A list.
-pub(crate) struct List<T>(Arc<[T]>);
-
-impl<T: IntoValue + Clone + Send + Sync + 'static> List<T> {
-    pub(crate) fn make(items: impl Into<Arc<[T]>>) -> ObjectRef {
-        Arc::new(Self(items.into()))
-    }
-}
-
-impl<T: IntoValue + Clone + Send + Sync + 'static> Object for List<T> {
-    fn class(&self) -> Arc<Class> {
-        static CLASS: LazyLock<Arc<Class>> =
-            LazyLock::new(|| Class::new("builtins.list").methods(&["__iter__", "__len__"]).into());
-        CLASS.clone()
-    }
-
-    fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
-        args.finish()?;
-        match name {
-            "__len__" => Ok(self.0.len().into_value()),
-            "__iter__" => {
-                let items = self.0.clone();
-                let positions = 0..items.len();
-                Ok(Value::Object(iterator(positions.map(move |position| items[position].clone()))))
-            }
-            _ => Err(no_attribute(name)),
-        }
-    }
 }
 
 /// A file in memory.
@@ -64,7 +34,7 @@ impl Object for File {
     fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
         args.finish()?;
         match name {
-            "readlines" => Ok(Value::Object(List::make(self.lines.clone()))),
+            "readlines" => Ok(self.lines.iter().cloned().collect::<List>().into_value()),
             _ => Err(no_attribute(name)),
         }
     }

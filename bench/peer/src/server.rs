@@ -5,11 +5,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use netref::{
-    Address, Args, Class, IntoValue, Object, Remote, Result, Server, Service, Value, threads::Closed,
+    Address, Args, Class, IntoValue, List, Object, Remote, Result, Server, Service, Value, threads::Closed,
 };
 use serde_json::json;
 
-use crate::objects::{Item, List, no_attribute};
+use crate::objects::{Item, no_attribute};
 use crate::operations::Failure;
 
 /// Serves until stdin ends.
@@ -80,7 +80,7 @@ impl Object for BenchService {
             "numbers" => {
                 let count: i64 = args.required("count")?;
                 args.finish()?;
-                Ok(Value::Object(List::make((0..count).collect::<Vec<_>>())))
+                Ok((0..count).collect::<List>().into_value())
             }
             "new_item" => {
                 let position = args.required("position")?;

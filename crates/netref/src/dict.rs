@@ -7,7 +7,7 @@ use crate::compare::{Key, equal};
 use crate::containers::{bury, itself, nested_repr, only};
 use crate::convert::{FromValue, IntoValue, remote_items};
 use crate::error::{Error, Exception, Result};
-use crate::iter::try_iterator;
+use crate::iter::container_iterator;
 use crate::object::{Class, Object};
 use crate::repr::repr;
 use crate::value::Value;
@@ -334,7 +334,11 @@ impl Live {
             from = number + 1;
             Some(Ok(key.clone()))
         });
-        Value::Object(try_iterator(steps))
+        Value::Object(container_iterator(self.this.clone(), steps, move |live, from, most| {
+            let entries = &live.lock().entries;
+            let is_as_before = entries.len() == len && from <= len;
+            is_as_before.then(|| entries.values().skip(from).take(most).map(|(key, _)| key.clone()).collect())
+        }))
     }
 
     fn insert(&self, key: Value, value: Value) -> Result<Option<Value>> {

@@ -1,5 +1,7 @@
+use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::args::Args;
 use crate::convert::IntoValue;
@@ -146,15 +148,58 @@ where
     I: IntoIterator<Item = Result<Value>>,
     I::IntoIter: Send + 'static,
 {
-    Arc::new_cyclic(|this: &std::sync::Weak<LocalIterator>| LocalIterator {
-        items: Mutex::new(Some(Box::new(items.into_iter()))),
-        this: this.clone(),
-    })
+    LocalIterator::shared(items, None)
 }
+
+/// An iterator over a container of this side, of which a peer may read ahead: `items` holds the container, once, and
+/// `look` gives up to so many of the items that come after so many steps, if they can be told.
+pub(crate) fn container_iterator<C: Object, I>(
+    container: Weak<C>,
+    items: I,
+    look: impl Fn(&C, usize, usize) -> Option<Vec<Value>> + Send + Sync + 'static,
+) -> ObjectRef
+where
+    I: IntoIterator<Item = Result<Value>>,
+    I::IntoIter: Send + 'static,
+{
+    let look = move |other: &dyn Any, from, most| {
+        let other: &C = other.downcast_ref()?;
+        std::ptr::eq(other, container.as_ptr()).then(|| look(other, from, most))?
+    };
+    LocalIterator::shared(items, Some(Box::new(look)))
+}
+
+/// What comes after `taken` of a container's items, of which `taken_there` were taken from its iterator: at most `count` of
+/// them, whether these are all, and whether only requests of the peer that asks can change the container. None if the
+/// iterator is not there, or not of that container.
+pub(crate) fn look_ahead(
+    container: &ObjectRef,
+    iterator: &ObjectRef,
+    taken: usize,
+    taken_there: usize,
+    count: usize,
+) -> Option<(bool, bool, Vec<Value>)> {
+    /// What this request holds, and the table of what is lent.
+    const HERE_AND_LENT: usize = 2;
+    let walk: &dyn Any = &**iterator;
+    let walk: &LocalIterator = walk.downcast_ref()?;
+    let look = walk.look.as_ref().filter(|_| walk.taken.load(Ordering::Relaxed) == taken_there)?;
+    let mut items = look(&**container as &dyn Any, taken, count.saturating_add(1))?;
+    let is_all = items.len() <= count;
+    items.truncate(count);
+    let is_sole =
+        Arc::strong_count(container) == HERE_AND_LENT + 1 && Arc::strong_count(iterator) == HERE_AND_LENT;
+    Some((is_all, is_sole, items))
+}
+
+type Look = dyn Fn(&dyn Any, usize, usize) -> Option<Vec<Value>> + Send + Sync;
 
 struct LocalIterator {
     items: Mutex<Option<Box<dyn Iterator<Item = Result<Value>> + Send>>>,
-    this: std::sync::Weak<Self>,
+    /// How many steps were taken.
+    taken: AtomicUsize,
+    look: Option<Box<Look>>,
+    this: Weak<Self>,
 }
 
 impl Object for LocalIterator {
@@ -176,6 +221,7 @@ impl Object for LocalIterator {
                 let busy = || Error::raise("ValueError", "iterator already executing");
                 let mut items = self.lock().take().ok_or_else(busy)?;
                 let item = items.next();
+                self.taken.fetch_add(1, Ordering::Relaxed);
                 *self.lock() = Some(items);
                 item.unwrap_or_else(|| Err(Exception::new("StopIteration").into()))
             }
@@ -190,6 +236,19 @@ impl Object for LocalIterator {
 }
 
 impl LocalIterator {
+    fn shared<I>(items: I, look: Option<Box<Look>>) -> ObjectRef
+    where
+        I: IntoIterator<Item = Result<Value>>,
+        I::IntoIter: Send + 'static,
+    {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            items: Mutex::new(Some(Box::new(items.into_iter()))),
+            taken: AtomicUsize::new(0),
+            look,
+            this: this.clone(),
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Iterator<Item = Result<Value>> + Send>>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }

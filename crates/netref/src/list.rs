@@ -6,7 +6,7 @@ use crate::compare::{all_less, equal, first_difference, less, plainly_equal, sho
 use crate::containers::{Span, Subscript, bury, index, itself, nested_repr, only, place};
 use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Result};
-use crate::iter::try_iterator;
+use crate::iter::{container_iterator, try_iterator};
 use crate::object::{Class, Object};
 use crate::repr::joined;
 use crate::value::Value;
@@ -16,7 +16,8 @@ const MAX_REPEATED: usize = 1 << 24;
 
 /// A list that lives on this side: a peer that gets it works on this very list, with all that Python's lists can do.
 ///
-/// Clones are the same list. (A `Vec`, on the other hand, crosses as a tuple: by value, if its items are plain.)
+/// Clones are the same list. (A `Vec`, on the other hand, crosses as a tuple: by value, if its items are plain.) A Python
+/// peer's loop over the list takes a round trip for many items, while nothing can have changed them.
 ///
 /// ```
 /// use netref::List;
@@ -255,11 +256,12 @@ impl Live {
             }
             "__contains__" => Ok(Value::Bool(self.find(&only(args, "key")?, 0..usize::MAX)?.is_some())),
             "copy" => args.finish().map(|()| List::of_items(self.snapshot()).into_value()),
-            "__iter__" => args.finish().map(|()| self.stepped(|nth, len| (nth < len).then_some(nth))),
+            "__iter__" => args.finish().map(|()| self.iterator()),
             "__reversed__" => {
                 args.finish()?;
                 let len = self.lock().len();
-                Ok(self.stepped(move |nth, _| len.checked_sub(nth + 1)))
+                let steps = self.steps(move |nth| len.checked_sub(nth + 1));
+                Ok(steps.map_or(Value::None, |steps| Value::Object(try_iterator(steps))))
             }
             _ => args.finish().map(|()| self.lock().len().into_value()),
         }
@@ -397,15 +399,21 @@ impl Live {
         Ok(None)
     }
 
-    /// An iterator over the live list: `place` makes the number of a step, and the length by then, a place.
-    fn stepped(&self, place: impl Fn(usize, usize) -> Option<usize> + Send + 'static) -> Value {
-        let Some(this) = self.this.upgrade() else { return Value::None };
-        let steps = (0..).map_while(move |nth| {
-            let items = this.lock();
-            let item = items.get(place(nth, items.len())?)?;
-            Some(Ok(item.clone()))
-        });
-        Value::Object(try_iterator(steps))
+    /// An iterator over the live list.
+    fn iterator(&self) -> Value {
+        let Some(steps) = self.steps(Some) else { return Value::None };
+        Value::Object(container_iterator(self.this.clone(), steps, |live, from, most| {
+            Some(live.lock().get(from..)?.iter().take(most).cloned().collect())
+        }))
+    }
+
+    /// The items at the places that `place` makes of the numbers of steps, as they are by then.
+    fn steps(
+        &self,
+        place: impl Fn(usize) -> Option<usize> + Send + 'static,
+    ) -> Option<impl Iterator<Item = Result<Value>> + Send + 'static> {
+        let this = self.this.upgrade()?;
+        Some((0..).map_while(move |nth| this.lock().get(place(nth)?).cloned().map(Ok)))
     }
 
     fn snapshot(&self) -> Vec<Value> {

@@ -15,6 +15,7 @@ use netref_core::request::{BadRequest, Request};
 use crate::args::{Args, IntoArgs};
 use crate::convert::IntoValue;
 use crate::error::{Error, Exception, Result};
+use crate::iter;
 use crate::object::{BoundMethod, Class, ObjectRef};
 use crate::peer::Peer;
 use crate::place::Place;
@@ -24,8 +25,8 @@ use crate::repr::repr;
 use crate::time_limit;
 use crate::value::Value;
 
-/// What this crate's objects understand beyond RPyC: iterators here are not looked ahead of, and there are no copies.
-pub(crate) const FEATURES: Features = Features { ahead: false, copies: false, ..Features::ALL };
+/// What this crate's objects understand beyond RPyC: there are no copies here.
+pub(crate) const FEATURES: Features = Features { copies: false, ..Features::ALL };
 
 pub(crate) struct Side {
     pub(crate) root: ObjectRef,
@@ -237,6 +238,9 @@ impl Side {
                 object.call_method(&name, (exception.clone(), exception, Value::None).into_args())
             }
             Request::InstanceCheck { .. } => Ok(Value::Bool(false)),
+            Request::Ahead { container, iterator, numbers } => {
+                self.look_ahead(&container, &iterator, numbers.extract()?)
+            }
             Request::Other { handler, .. } => Err(Exception::new("KeyError").with_arg(handler).into()),
             _ => Err(Error::raise("KeyError", "this request is not known here")),
         }
@@ -278,6 +282,21 @@ impl Side {
             Err(_) if access == Access::Set && self.rules.set && !name.starts_with('_') => Ok((object, name)),
             Err(denied) => Err(Error::raise("AttributeError", denied.to_string())),
         }
+    }
+
+    fn look_ahead(
+        &self,
+        container: &Value,
+        iterator: &Value,
+        (taken, taken_there, count): (usize, usize, usize),
+    ) -> Result<Value> {
+        let (Value::Object(_), Value::Object(iterator)) = (container, iterator) else {
+            return Ok(Value::None); // of a third process
+        };
+        let (container, _) = self.access(Access::Get, container, "__iter__".into_value())?;
+        let count = count.min(self.limits.max_buffiter);
+        let seen = iter::look_ahead(container, iterator, taken, taken_there, count);
+        Ok(seen.map_or(Value::None, IntoValue::into_value))
     }
 
     fn dir(&self, object: &Value) -> Value {

@@ -3,6 +3,7 @@
 use std::thread;
 
 use netref::{Dict, IntoValue, List, Value, function};
+use netref_core::request::handlers;
 
 use crate::lab::{both_ends, raised};
 
@@ -157,4 +158,41 @@ fn slices_are_assigned_and_deleted() {
     value.call_method("__delitem__", (slice(None, None, Some(3)),)).unwrap();
     assert_eq!(ints(&value), [7, 2, 1, 8]);
     assert_eq!(raised(value.call_method("__getitem__", (slice(None, None, Some(0)),))), "ValueError");
+}
+
+/// What a Python peer asks for where a program goes through a list or a dict of ours.
+#[test]
+fn a_peer_may_read_ahead_of_an_iterator() {
+    let (conn, _server) = both_ends();
+    let lab = conn.root().unwrap();
+    let ahead = |container: &Value, iterator: &Value, numbers: (i64, i64, i64)| {
+        let args = [container.clone(), iterator.clone(), numbers.into_value()];
+        conn.raw_request(handlers::AHEAD.into(), &args).unwrap()
+    };
+    let seen = |is_all: bool, is_sole: bool, items: Vec<Value>| (is_all, is_sole, items).into_value();
+    let all = [3, 1, 2].map(Value::Int).to_vec();
+
+    // Nobody but the peer has the list: only what the peer asks for can change it.
+    let list = lab.call_method("list", ()).unwrap();
+    let items = list.call_method("__iter__", ()).unwrap();
+    assert_eq!(ahead(&list, &items, (0, 0, 2)), seen(false, true, all[..2].to_vec()));
+    assert_eq!(ahead(&list, &items, (1, 0, 2)), seen(true, true, all[1..].to_vec()));
+    assert_eq!(items.call_method("__next__", ()).unwrap(), all[0], "it was not moved");
+    assert_eq!(ahead(&list, &items, (1, 0, 2)), Value::None, "one was taken");
+    assert_eq!(ahead(&list, &items, (3, 1, 2)), seen(true, true, vec![]));
+    assert_eq!(ahead(&list, &items, (4, 1, 2)), Value::None, "there are three");
+    let other = lab.call_method("list", ()).unwrap();
+    assert_eq!(ahead(&other, &items, (1, 1, 2)), Value::None, "an iterator of another list");
+    let backwards = list.call_method("__reversed__", ()).unwrap();
+    assert_eq!(ahead(&list, &backwards, (0, 0, 2)), Value::None);
+
+    // From here on the service has it too.
+    lab.call_method("keep", (list.clone(),)).unwrap();
+    assert_eq!(ahead(&list, &items, (1, 1, 9)), seen(true, false, all[1..].to_vec()));
+
+    let dict = lab.call_method("dict", ()).unwrap();
+    let keys = dict.call_method("__iter__", ()).unwrap();
+    assert_eq!(ahead(&dict, &keys, (1, 0, 9)), seen(true, true, vec!["two".into_value()]));
+    dict.call_method("__setitem__", ("three", 3)).unwrap();
+    assert_eq!(ahead(&dict, &keys, (1, 0, 9)), Value::None, "it has changed its size");
 }
