@@ -57,11 +57,43 @@ pub struct Denied {
     pub name: String,
 }
 
+/// What the rules say about a name, whatever object has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It reaches nothing.
+    Nothing,
+    /// It reaches the attribute of that name.
+    Plain,
+    /// It reaches the attribute of the name with the prefix, if there is one.
+    Exposed,
+    /// The prefixed name wins, unless the attribute of the name itself is there too.
+    Either,
+}
+
 impl Rules<'_> {
-    /// The name of the attribute that `name` reaches under these rules.
-    ///
-    /// `is_safe` says whether a name is in the list of safe attributes, `has` whether the object has an attribute. Each
-    /// is asked only where the answer matters.
+    /// What a name reaches. `is_safe` says whether it is in the list of safe attributes, and is asked only where that matters.
+    pub fn reach(&self, access: Access, name: &str, is_safe: impl FnOnce(&str) -> bool) -> Reach {
+        let switch = match access {
+            Access::Get => self.get,
+            Access::Set => self.set,
+            Access::Delete => self.delete,
+        };
+        if !switch {
+            return Reach::Nothing;
+        }
+        let is_allowed = self.dangerous_all
+            || (self.exposed && name.starts_with(&*self.prefix))
+            || (self.public && !name.starts_with('_'))
+            || (self.safe && is_safe(name));
+        match (is_allowed, self.exposed && !self.prefix.is_empty()) {
+            (false, false) => Reach::Nothing,
+            (true, false) => Reach::Plain,
+            (false, true) => Reach::Exposed,
+            (true, true) => Reach::Either,
+        }
+    }
+
+    /// The name of the attribute that `name` reaches under these rules, of an object that `has` attributes.
     ///
     /// # Errors
     /// [`Denied`] if the rules allow no attribute under that name.
@@ -72,54 +104,16 @@ impl Rules<'_> {
         is_safe: impl FnOnce(&str) -> bool,
         mut has: impl FnMut(&str) -> bool,
     ) -> Result<Cow<'n, str>, Denied> {
-        let denied = || Denied { name: name.to_owned() };
-        if !self.switch(access) {
-            return Err(denied());
-        }
-        let plain = self.gives_plain(name, is_safe);
-        let Some(exposed) = self.exposed_name(name) else {
-            return if plain { Ok(Cow::Borrowed(name)) } else { Err(denied()) };
+        let exposed = || Cow::Owned(format!("{}{name}", self.prefix));
+        let found = match self.reach(access, name, is_safe) {
+            Reach::Nothing => None,
+            Reach::Plain => Some(Cow::Borrowed(name)),
+            Reach::Exposed => Some(exposed()).filter(|exposed| has(exposed)),
+            Reach::Either => {
+                Some(exposed()).filter(|exposed| has(exposed) && !has(name)).or(Some(name.into()))
+            }
         };
-        // The prefixed name wins, unless the plain one is allowed and there too.
-        match (plain, has(&exposed)) {
-            (true, false) => Ok(Cow::Borrowed(name)),
-            (true, true) if has(name) => Ok(Cow::Borrowed(name)),
-            (_, true) => Ok(Cow::Owned(exposed)),
-            (false, false) => Err(denied()),
-        }
-    }
-
-    /// Whether [`resolve`](Self::resolve) allows an attribute under that name, which the object has.
-    pub fn gives(
-        &self,
-        access: Access,
-        name: &str,
-        is_safe: impl FnOnce(&str) -> bool,
-        has: impl FnOnce(&str) -> bool,
-    ) -> bool {
-        self.switch(access)
-            && (self.gives_plain(name, is_safe)
-                || self.exposed_name(name).is_some_and(|exposed| has(&exposed)))
-    }
-
-    fn switch(&self, access: Access) -> bool {
-        match access {
-            Access::Get => self.get,
-            Access::Set => self.set,
-            Access::Delete => self.delete,
-        }
-    }
-
-    fn gives_plain(&self, name: &str, is_safe: impl FnOnce(&str) -> bool) -> bool {
-        self.dangerous_all
-            || (self.exposed && name.starts_with(&*self.prefix))
-            || (self.public && !name.starts_with('_'))
-            || (self.safe && is_safe(name))
-    }
-
-    /// The name with the prefix, where that has a meaning.
-    fn exposed_name(&self, name: &str) -> Option<String> {
-        (self.exposed && !self.prefix.is_empty()).then(|| format!("{}{name}", self.prefix))
+        found.ok_or_else(|| Denied { name: name.to_owned() })
     }
 }
 

@@ -25,8 +25,8 @@ use pyo3::types::{PyFrozenSet, PyList, PyRange, PyTuple};
 
 use crate::calls;
 use crate::connection::Connection;
+use crate::policy::Policy;
 use crate::proxy::BaseNetref;
-use crate::requests::Policy;
 
 /// Containers whose iterators begin at the first item and do nothing but go through them.
 const CONTAINERS: [&str; 10] = [

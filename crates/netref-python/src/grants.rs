@@ -10,8 +10,8 @@ use pyo3::types::{
 };
 
 use crate::copying::ByValueFunction;
+use crate::policy::{Policy, overrider, text};
 use crate::proxy::BaseNetref;
-use crate::requests::{Policy, overrider, text};
 
 /// What CMP is for.
 const COMPARISONS: [&str; 7] = ["__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__", "__cmp__"];
@@ -133,7 +133,7 @@ impl<'py> Policy<'_, 'py> {
             Ok(match &getattr {
                 Some(getattr) => getattr.call1((object, name)).is_ok(),
                 None if is_theirs => true,
-                None => name.to_str().is_ok_and(|name| self.is_readable(object, name)),
+                None => self.is_readable(object, name).unwrap_or(false),
             })
         })
     }

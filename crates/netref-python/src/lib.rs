@@ -45,6 +45,7 @@ mod host;
 mod limits;
 mod memory;
 mod method;
+mod policy;
 mod proxy;
 mod requests;
 mod result;

@@ -6,19 +6,16 @@ use std::time::Instant;
 use netref::threads::{Link, StartError};
 use netref_core::extension::COPY;
 use netref_core::message::{Inbound, Seq};
-use netref_core::policy::{Access, Denied, Rules};
 use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::ReplyKind;
 use netref_core::world::World;
 use pyo3::exceptions::{
-    PyAttributeError, PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit,
-    PyTypeError,
+    PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PySlice, PyString, PyTuple};
+use pyo3::types::{PyDict, PyIterator, PySlice, PyString, PyTuple};
 
 use crate::ahead;
 use crate::connection::Connection;
@@ -26,6 +23,7 @@ use crate::copying;
 use crate::coroutines;
 use crate::errors::{WorldError, from_bad_request};
 use crate::host::PyHost;
+use crate::policy::Policy;
 use crate::proxy::BaseNetref;
 use crate::steps;
 use crate::user_code;
@@ -291,144 +289,4 @@ fn context_exit<'py>(
     let info = module.call_method1(intern!(py, "_local_exception"), (exception,))?;
     let exit = policy.get(object, intern!(py, "__exit__").as_any())?;
     user_code::call(&exit, &info.cast_into::<PyTuple>()?, None)
-}
-
-/// The attribute policy of a connection, read from its live configuration.
-pub(crate) struct Policy<'c, 'py> {
-    pub(crate) connection: &'c Bound<'py, Connection>,
-}
-
-impl<'py> Policy<'_, 'py> {
-    pub(crate) fn get(
-        &self,
-        object: &Bound<'py, PyAny>,
-        name: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = object.py();
-        if self.connection.get().has_own_steps() {
-            let args = (object, name, (), "_rpyc_getattr", "allow_getattr", builtin(py, "getattr")?);
-            return self.connection.call_method1(intern!(py, "_access_attr"), args);
-        }
-        let name = text(name)?;
-        match overrider(object, intern!(py, "_rpyc_getattr"))? {
-            Some(getattr) => user_code::call(&getattr, &(object, name).into_pyobject(py)?, None),
-            None => user_code::getattr(object, &self.resolve(Access::Get, object, &name)?),
-        }
-    }
-
-    fn set(
-        &self,
-        object: &Bound<'py, PyAny>,
-        name: &Bound<'py, PyAny>,
-        value: Bound<'py, PyAny>,
-    ) -> PyResult<()> {
-        let py = object.py();
-        if self.connection.get().has_own_steps() {
-            let args = (object, name, (value,), "_rpyc_setattr", "allow_setattr", builtin(py, "setattr")?);
-            return self.connection.call_method1(intern!(py, "_access_attr"), args).map(drop);
-        }
-        let name = text(name)?;
-        match overrider(object, intern!(py, "_rpyc_setattr"))? {
-            Some(setattr) => setattr.call1((object, name, value)).map(drop),
-            None => object.setattr(self.resolve(Access::Set, object, &name)?, value),
-        }
-    }
-
-    fn delete(&self, object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
-        let py = object.py();
-        if self.connection.get().has_own_steps() {
-            let args = (object, name, (), "_rpyc_delattr", "allow_delattr", builtin(py, "delattr")?);
-            return self.connection.call_method1(intern!(py, "_access_attr"), args).map(drop);
-        }
-        let name = text(name)?;
-        match overrider(object, intern!(py, "_rpyc_delattr"))? {
-            Some(delattr) => delattr.call1((object, name)).map(drop),
-            None => object.delattr(self.resolve(Access::Delete, object, &name)?),
-        }
-    }
-
-    /// The name of the attribute that `name` reaches.
-    pub(crate) fn resolve(
-        &self,
-        access: Access,
-        object: &Bound<'py, PyAny>,
-        name: &Bound<'py, PyString>,
-    ) -> PyResult<Bound<'py, PyString>> {
-        let py = object.py();
-        let settings = self.connection.get().settings(py)?;
-        let rules = settings.rules();
-        // What the object or the configuration raises while being asked is for the caller to hear.
-        let mut failure = None;
-        let has = |name: &str| {
-            has_attribute(object, name).unwrap_or_else(|error| {
-                failure = Some(error);
-                false
-            })
-        };
-        let resolved = rules
-            .resolve(access, name.to_str()?, |name| settings.is_safe(py, name), has)
-            .map(|name| name.into_owned());
-        match (failure, resolved) {
-            (Some(error), _) => Err(error),
-            (None, Ok(resolved)) if resolved == name.to_str()? => Ok(name.clone()),
-            (None, Ok(resolved)) => Ok(PyString::new(py, &resolved)),
-            (None, Err(denied)) => Err(PyAttributeError::new_err(explain(&denied, access, object, &rules))),
-        }
-    }
-
-    /// Whether an attribute that the object has may be read.
-    pub(crate) fn is_readable(&self, object: &Bound<'py, PyAny>, name: &str) -> bool {
-        let Ok(settings) = self.connection.get().settings(object.py()) else { return false };
-        let is_safe = |name: &str| settings.is_safe(object.py(), name);
-        let has = |name: &str| has_attribute(object, name).unwrap_or(false);
-        settings.rules().gives(Access::Get, name, is_safe, has)
-    }
-}
-
-/// What a peer is told that may not reach an attribute, and what the owner can do about it. Whether there is such an
-/// attribute is not told.
-fn explain(denied: &Denied, access: Access, object: &Bound<'_, PyAny>, rules: &Rules<'_>) -> String {
-    let class = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    let (allowed, verb, setting) = match access {
-        Access::Get => (rules.get, "readable", "allow_getattr"),
-        Access::Set => (rules.set, "assignable", "allow_setattr"),
-        Access::Delete => (rules.delete, "deletable", "allow_delattr"),
-    };
-    if !allowed {
-        return format!("{denied} of {class}: nothing is {verb} for peers unless its owner sets {setting}");
-    }
-    let prefix = &rules.prefix;
-    let hidden = rules.public || denied.name.starts_with('_');
-    let or_public = if hidden { "" } else { ", or every public one if its owner sets allow_public_attrs" };
-    format!(
-        "{denied} of {class}: no attribute of that name is exposed; names that begin with {prefix:?} are{or_public}"
-    )
-}
-
-/// Whether the object has the attribute. Its class is asked first, so that no property runs just to find out.
-fn has_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-    // Python's own function makes no exception where there is nothing of the name, and there mostly is not.
-    static HASATTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let hasattr = HASATTR.import(object.py(), "builtins", "hasattr")?;
-    let has = |object: &Bound<'_, PyAny>| hasattr.call1((object, name))?.is_truthy();
-    Ok((object.cast::<BaseNetref>().is_err() && has(object.get_type().as_any())?) || has(object)?)
-}
-
-fn builtin<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "builtins"))?.getattr(name)
-}
-
-pub(crate) fn overrider<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyString>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    object.get_type().getattr_opt(name)
-}
-
-pub(crate) fn text<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    if let Ok(name) = name.cast_exact::<PyString>() {
-        return Ok(name.clone());
-    }
-    let bytes = name.cast_exact::<PyBytes>().map_err(|_| PyTypeError::new_err("name must be a string"))?;
-    Ok(bytes.call_method1(intern!(name.py(), "decode"), ("utf8",))?.cast_into()?)
 }

@@ -1,7 +1,8 @@
 //! A connection's live configuration, as requests want to know it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netref_core::policy::Rules;
 use pyo3::prelude::*;
@@ -48,7 +49,12 @@ pub(crate) struct Settings {
     public: bool,
     all: bool,
     prefix: String,
+    /// Names that were asked for, with the prefix: Python looks up an attribute faster by the same string again.
+    exposed_names: Mutex<HashMap<String, Py<PyString>>>,
 }
+
+/// A peer that asks for more names waits a little longer for the others.
+const KEPT_NAMES: usize = 256;
 
 impl Settings {
     fn read(config: &Bound<'_, PyDict>) -> PyResult<Self> {
@@ -79,12 +85,30 @@ impl Settings {
             public: flag("allow_public_attrs")?,
             all: flag("allow_all_attrs")?,
             prefix: prefix.map_or(Ok(String::new()), |prefix| prefix.to_str().map(str::to_owned))?,
+            exposed_names: Mutex::default(),
         })
     }
 
     /// Whether a name is in the list of safe attributes.
-    pub(crate) fn is_safe(&self, py: Python<'_>, name: &str) -> bool {
-        self.safe_attrs.as_ref().is_some_and(|safe| safe.bind(py).contains(name).unwrap_or(false))
+    pub(crate) fn is_safe(&self, name: &Bound<'_, PyString>) -> bool {
+        self.safe_attrs.as_ref().is_some_and(|safe| safe.bind(name.py()).contains(name).unwrap_or(false))
+    }
+
+    /// A name with the prefix.
+    pub(crate) fn exposed_name<'py>(&self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+        if let Some(exposed) = self.exposed_names().get(name) {
+            return exposed.bind(py).clone();
+        }
+        let exposed = PyString::new(py, &format!("{}{name}", self.prefix));
+        let mut names = self.exposed_names();
+        if names.len() < KEPT_NAMES {
+            names.insert(name.to_owned(), exposed.clone().unbind());
+        }
+        exposed
+    }
+
+    fn exposed_names(&self) -> MutexGuard<'_, HashMap<String, Py<PyString>>> {
+        self.exposed_names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The attribute policy.

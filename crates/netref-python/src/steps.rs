@@ -23,8 +23,9 @@ use crate::connection::{Connection, describe};
 use crate::errors::{WorldError, from_bad_request, from_start};
 use crate::exit;
 use crate::host::PyHost;
+use crate::policy::Policy;
 use crate::proxy::{self, BaseNetref};
-use crate::requests::{self, Policy};
+use crate::requests;
 use crate::result::AsyncResult;
 use crate::world::{Objects, Shared};
 

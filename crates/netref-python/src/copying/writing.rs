@@ -19,7 +19,7 @@ use super::ByValue;
 use crate::connection::Connection;
 use crate::errors::WorldError;
 use crate::memory::copy_of;
-use crate::requests::Policy;
+use crate::policy::Policy;
 use crate::world::Objects;
 
 type Written = Result<(), WorldError>;
