@@ -11,8 +11,10 @@ import time
 import pytest
 
 import netref
+from hostile import by_value, message, request
 from netref import async_
-from netref.core.stream import SocketStream
+from netref.core import brine, consts
+from netref.core.stream import PipeStream, SocketStream
 from peer_process import STOCK6, PeerProcess, interpreter
 
 
@@ -227,7 +229,7 @@ def test_on_disconnect_is_called_once(waits, connect):
     everybody = [everybody_who_waits(conn, conn.root.wait) for conn in conns]
     for conn in conns:
         threading.Thread(target=conn.close).start()
-        with contextlib.suppress(OSError):  # the other thread may be faster
+        with contextlib.suppress(OSError, EOFError):  # the other thread may be faster
             conn._channel.stream.sock.shutdown(socket.SHUT_RDWR)
     waits.gate.set()
     for heard, results in everybody:
@@ -281,3 +283,38 @@ def test_heartbeat_that_is_none(value, serve):
     server = serve(netref.VoidService)
     with pytest.raises(ValueError, match="heartbeat"):
         netref.connect("127.0.0.1", server.port, config={"heartbeat": value})
+
+
+class Unclosed(SocketStream):
+    """Can still be read when it can no more be written."""
+
+    def write(self, data):
+        self.sock.sendall(data)
+
+
+def socket_pair(cls):
+    return tuple(map(cls, socket.socketpair()))
+
+
+@pytest.mark.parametrize("kind", ["sockets", "pipes", "streams"])
+def test_last_words_of_a_peer_that_takes_nothing_any_more(kind):
+    """They are read before a failure to write ends the connection: a reply is not lost, and the reason is the peer's own. It was
+    that the pipe is broken."""
+    ours, theirs = {
+        "sockets": lambda: socket_pair(SocketStream),
+        "pipes": PipeStream.create_pair,
+        "streams": lambda: socket_pair(Unclosed),
+    }[kind]()
+    conn = netref.connect_stream(ours, config={"serve": "manual"})
+    result = conn.async_request(consts.HANDLE_PING, "asked")
+    peer = netref.Channel(theirs)
+    while True:
+        seq, (handler, _) = brine.load(peer.recv()[1:])
+        if handler == consts.HANDLE_PING:
+            break
+    peer.send(message(consts.MSG_REPLY, seq, by_value("answered")))
+    peer.send(request(1, consts.HANDLE_CLOSE))
+    peer.close()
+    with pytest.raises(netref.ConnectionLost, match="the peer closed the connection"):
+        conn.ping()
+    assert result.value == "answered"

@@ -54,10 +54,12 @@ impl PyStreamTransport {
 
 impl Transport for PyStreamTransport {
     fn receive(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        self.outbox.check()?;
-        match self.poll(sooner(deadline, POLL)) {
+        let failure = self.outbox.lock().failure()?;
+        // What has arrived is read although nothing can be written any more.
+        let until = if failure.is_some() { Instant::now() } else { sooner(deadline, POLL) };
+        match self.poll(until) {
             Ok(true) => {}
-            Ok(false) => return Err(io::ErrorKind::WouldBlock.into()),
+            Ok(false) => return Err(failure.unwrap_or_else(|| io::ErrorKind::WouldBlock.into())),
             Err(error) => return end_of_stream(error),
         }
         let read = attached(|py| {
@@ -86,6 +88,11 @@ impl Transport for PyStreamTransport {
             Interest::ReadOrWrite => self.poll(sooner(deadline, POLL_WHILE_FULL)).map(drop),
         }
         .or_else(|error| end_of_stream(error).map(drop))
+    }
+
+    fn has_input(&self) -> bool {
+        // A thread that reads looks whether writing has failed, and often enough.
+        true
     }
 
     fn close(&self) {
@@ -121,6 +128,17 @@ struct OutboxState {
     writing: bool,
     closed: bool,
     failure: Option<String>,
+}
+
+impl OutboxState {
+    /// Why writing has failed, if it has; an error if the outbox is closed.
+    fn failure(&self) -> io::Result<Option<io::Error>> {
+        let broken = |text: String| io::Error::new(io::ErrorKind::BrokenPipe, text);
+        if self.closed {
+            return Err(broken("the stream has been closed".to_owned()));
+        }
+        Ok(self.failure.clone().map(broken))
+    }
 }
 
 impl Outbox {
@@ -187,17 +205,10 @@ impl Outbox {
         waited.unwrap_or_else(PoisonError::into_inner).0.bytes.clear();
     }
 
-    fn check(&self) -> io::Result<()> {
-        self.checked().map(drop)
-    }
-
     fn checked(&self) -> io::Result<MutexGuard<'_, OutboxState>> {
         let state = self.lock();
-        match &state.failure {
-            Some(failure) => Err(io::Error::new(io::ErrorKind::BrokenPipe, failure.clone())),
-            None if state.closed => {
-                Err(io::Error::new(io::ErrorKind::BrokenPipe, "the stream has been closed"))
-            }
+        match state.failure()? {
+            Some(failure) => Err(failure),
             None => Ok(state),
         }
     }

@@ -59,6 +59,12 @@ impl TlsTransport {
         })?
     }
 
+    /// True if the session has bytes that the descriptor knows nothing of.
+    fn holds_input(&self) -> io::Result<bool> {
+        let pending = self.inside(|sock| sock.call_method0(intern!(sock.py(), "pending"))?.extract())?;
+        Ok(matches!(pending, Attempt::Done(count) if count > 0))
+    }
+
     fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Attempt> {
         self.inside(|sock| {
             let data = sock.call_method1(intern!(sock.py(), "recv"), (buffer.len().min(RECORD),))?;
@@ -120,13 +126,14 @@ impl Transport for TlsTransport {
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
-        if interest != Interest::Write {
-            let pending = self.inside(|sock| sock.call_method0(intern!(sock.py(), "pending"))?.extract());
-            if matches!(pending?, Attempt::Done(count) if count > 0) {
-                return Ok(());
-            }
+        if interest != Interest::Write && self.holds_input()? {
+            return Ok(());
         }
         self.below.wait(interest, deadline)
+    }
+
+    fn has_input(&self) -> bool {
+        self.below.has_input() || self.holds_input().unwrap_or(true)
     }
 
     fn keep_alive(&self, limits: &Limits) {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -46,6 +46,8 @@ pub(crate) struct Driver {
     releases: Arc<Releases>,
     /// Wakes the task that writes.
     pub(super) output: Notify,
+    /// How many bytes have arrived.
+    received: AtomicU64,
     /// Wakes the sender at the head of the queue for room.
     pub(super) has_room: Notify,
     queue: tokio::sync::Mutex<()>,
@@ -77,6 +79,7 @@ impl Driver {
             releases: session.releases().clone(),
             session: Mutex::new(session),
             output: Notify::new(),
+            received: AtomicU64::new(0),
             has_room: Notify::new(),
             queue: tokio::sync::Mutex::new(()),
             answered: Notify::new(),
@@ -171,6 +174,14 @@ impl Driver {
     pub(super) fn release(&self, pack: IdPack, count: u64) {
         self.releases.push(pack, count);
         self.output.notify_one();
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_received(&self, count: usize) {
+        self.received.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// Wakes the task that writes if references wait to be given back.

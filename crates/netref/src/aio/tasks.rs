@@ -27,7 +27,8 @@ use crate::world::Shared;
 
 /// How long a peer that sent what is not taken may go on sending until it reads why.
 const REFUSAL: Duration = Duration::from_secs(1);
-/// How long what is queued at the end may take to be written, and how long the reader has to find out why writing failed.
+/// How long what is queued at the end may take to be written, and how long nothing may have come before a failure to write is
+/// taken to be all there is to know.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Starts the tasks.
@@ -99,6 +100,7 @@ async fn read(mut end: EndOnDrop, mut stream: ReadHalf, requests: Requests) {
             Ok(0) => Some(EndReason::EndOfStream),
             Ok(count) => {
                 incoming.filled(count);
+                driver.note_received(count);
                 if let Some(pulse) = &mut pulse {
                     pulse.heard();
                 }
@@ -180,10 +182,14 @@ async fn write(mut end: EndOnDrop, mut stream: WriteHalf) {
         () = too_late => Ok(()),
     };
     if let Err(reason) = written {
-        // What the peer sent last, or how it hung up, says more than that it takes nothing any more.
-        tokio::select! {
-            _ = driver.wait_closed() => {}
-            () = driver.sleep(LAST_WORDS) => {}
+        // What the peer sent last, or how it hung up, says more than that it takes nothing any more. As long as something
+        // comes, it is read.
+        let mut received = None;
+        while received.replace(driver.received()) != received {
+            tokio::select! {
+                _ = driver.wait_closed() => return,
+                () = driver.sleep(LAST_WORDS) => {}
+            }
         }
         end.reason = Some(reason);
     }

@@ -451,8 +451,7 @@ impl<H: Host> Watched for Link<H> {
         match self.flush() {
             Flush::Done => {}
             // Nobody else may know that there is something left: whoever queued it has left it to this flush.
-            Flush::Full(_) => self.spawn(Self::transmit_rest),
-            Flush::Failed(reason) => self.spawn(|link| link.end(reason)),
+            Flush::Full(_) | Flush::Failed(_) => self.spawn(Self::transmit_rest),
         }
         again
     }

@@ -91,6 +91,10 @@ impl Transport for PipeTransport {
         self.ends()?.wait(interest, deadline).map(drop)
     }
 
+    fn has_input(&self) -> bool {
+        self.ends().and_then(|ends| ends.wait(Interest::Read, Some(Instant::now()))).unwrap_or(true)
+    }
+
     fn close(&self) {
         drop(self.alarm.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.ends.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -318,11 +318,19 @@ impl<H: Host> Link<H> {
     }
 
     /// Gets everything queued onto the wire. A thread that finds no room goes on reading, or leaves the reading to the
-    /// thread that does it.
+    /// thread that does it. So does one that finds that nothing can be written any more: what the peer has sent before it hung
+    /// up, replies and a farewell perhaps, is read before the connection ends.
     pub(super) fn transmit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
         loop {
             match self.flush() {
                 Flush::Done => return Ok(()),
+                Flush::Failed(EndReason::Transport(_)) if self.may_read() && self.turn.try_take() => {
+                    self.read_until(&Goal::Output, deadline)?;
+                }
+                // Another thread reads, and is about to find out.
+                Flush::Failed(EndReason::Transport(_)) if self.may_read() && self.transport.has_input() => {
+                    return Ok(());
+                }
                 Flush::Failed(reason) => {
                     self.end(reason);
                     return Ok(());
@@ -334,7 +342,7 @@ impl<H: Host> Link<H> {
                         return Ok(());
                     }
                     let deadline = earlier(deadline, given_up_at);
-                    if !self.is_overloaded() && self.turn.try_take() {
+                    if self.may_read() && self.turn.try_take() {
                         self.read_until(&Goal::Output, deadline)?;
                     } else {
                         self.wait_to_write(deadline)?;
@@ -342,6 +350,11 @@ impl<H: Host> Link<H> {
                 }
             }
         }
+    }
+
+    /// Whether messages may be read now.
+    fn may_read(&self) -> bool {
+        !self.is_closed() && !self.is_overloaded()
     }
 
     /// The same for a driver's thread, which nobody interrupts.
@@ -368,14 +381,14 @@ impl<H: Host> Link<H> {
             self.unsettled.store(false, Ordering::Release);
             let Err(error) = self.write_out(&mut unsent) else { continue };
             self.unsettled.store(true, Ordering::Release);
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Flush::Failed(EndReason::Transport(error));
-            }
             let full_since = *unsent.full_since.get_or_insert_with(Instant::now);
             drop(unsent);
             let (queued, max) = (self.session().queued(), self.limits.max_send_queue);
             if queued > max {
                 return Flush::Failed(EndReason::SlowConsumer { queued, max });
+            }
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Flush::Failed(EndReason::Transport(error));
             }
             let given_up_at = self.limits.write_timeout.and_then(|limit| full_since.checked_add(limit));
             return match self.limits.write_timeout {

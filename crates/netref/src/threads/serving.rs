@@ -274,16 +274,18 @@ impl<H: Host> Link<H> {
                     Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
                 }
             }
-            let (is_full, given_up_at) = match self.flush() {
-                Flush::Done => (false, None),
-                Flush::Full(given_up_at) => (true, given_up_at),
+            let (is_full, given_up_at, failure) = match self.flush() {
+                Flush::Done => (false, None, None),
+                Flush::Full(given_up_at) => (true, given_up_at, None),
+                // What has arrived is read first.
+                Flush::Failed(reason @ EndReason::Transport(_)) => (false, None, Some(reason)),
                 Flush::Failed(reason) => return Pause::End(reason),
             };
             if self.is_reached(goal, *worked) || self.is_closed() {
                 return Pause::Return;
             }
             if self.is_overloaded() {
-                return self.pause(goal, deadline);
+                return failure.map_or_else(|| self.pause(goal, deadline), Pause::End);
             }
             // A peer that always has something to say would keep this thread from ever looking up.
             reads += 1;
@@ -297,10 +299,9 @@ impl<H: Host> Link<H> {
             let outcome = self.host.blocking(|| {
                 if is_full {
                     self.transport.wait(Interest::ReadOrWrite, earlier(until, given_up_at))?;
-                    self.transport.receive(space, Some(Instant::now()))
-                } else {
-                    self.transport.receive(space, until)
                 }
+                let until = if is_full || failure.is_some() { Some(Instant::now()) } else { until };
+                self.transport.receive(space, until)
             });
             match outcome {
                 Ok(0) if incoming.is_mid_frame() => return Pause::End(EndReason::Truncated),
@@ -312,6 +313,9 @@ impl<H: Host> Link<H> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Pause::CheckSignals,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(reason) = failure {
+                        return Pause::End(reason);
+                    }
                     let now = Instant::now();
                     if deadline.is_some_and(|at| now >= at) {
                         return Pause::Return;

@@ -12,7 +12,7 @@ use netref_core::request::handlers;
 use super::call::Step;
 use super::turn::Turn;
 use super::watch::Watched;
-use super::{Call, Closed, EndReason, Host, Interest, Interrupted, Link, LinkOptions, Transport};
+use super::{Call, CallError, Closed, EndReason, Host, Interest, Interrupted, Link, LinkOptions, Transport};
 
 /// A host that no request ever reaches.
 struct Idle;
@@ -196,4 +196,70 @@ fn a_thread_that_is_busy_is_not_woken_to_read_by_another_that_waits_for_the_same
         });
     });
     assert!(turn.give_up(), "nobody is left to read");
+}
+
+/// A peer that has hung up: writing fails, and what it has sent is there to be read, once the test lets it be.
+struct HungUp {
+    sent: Mutex<Vec<u8>>,
+    has_input: bool,
+    /// Who reads goes through both.
+    reads: Barrier,
+    may_go_on: Barrier,
+}
+
+impl Transport for Arc<HungUp> {
+    fn receive(&self, buffer: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        self.reads.wait();
+        self.may_go_on.wait();
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner));
+        buffer[..sent.len()].copy_from_slice(&sent);
+        Ok(sent.len())
+    }
+
+    fn write(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn wait(&self, _: Interest, _: Option<Instant>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_input(&self) -> bool {
+        self.has_input
+    }
+
+    fn close(&self) {}
+}
+
+/// A frame with the peer's CLOSE.
+fn farewell() -> Vec<u8> {
+    let peer = Link::new(Idle, Box::new(Arc::new(Narrow::default())), LinkOptions::default());
+    let message = peer.session().start_request(handlers::CLOSE, None);
+    let frame = peer.write_message(message, |boxer| boxer.no_arguments()).expect("no argument can fail");
+    let call = Arc::new(Call::new(frame.seq(), handlers::CLOSE, None));
+    peer.session().send_request(frame, call).expect("the session is open");
+    std::iter::from_fn(|| peer.session().take_output()).flat_map(|piece| piece.as_ref().to_vec()).collect()
+}
+
+/// A call could not be written because the peer had closed the connection, and the message said that the pipe was broken: the
+/// thread that was about to read the peer's farewell came second.
+#[test]
+fn a_failure_to_write_leaves_it_to_who_reads_to_say_why() {
+    for has_input in [true, false] {
+        let (reads, may_go_on) = (Barrier::new(2), Barrier::new(2));
+        let transport = Arc::new(HungUp { sent: Mutex::new(farewell()), has_input, reads, may_go_on });
+        let options = LinkOptions { background: false, ..LinkOptions::default() };
+        let link = Link::new(Idle, Box::new(transport.clone()), options);
+        let serving = link.clone();
+        let server = thread::spawn(move || serving.serve_all());
+        transport.reads.wait();
+        let call = link.start(handlers::PING, None, None, |boxer| boxer.no_arguments());
+        assert_eq!(link.is_closed(), !has_input);
+        transport.may_go_on.wait();
+        assert!(matches!(server.join(), Ok(Ok(()))));
+        let closed = link.closed().expect("it has ended");
+        let by_peer = matches!(closed.reason(), EndReason::ClosedByPeer);
+        assert!(by_peer == has_input, "{closed}");
+        assert!(matches!(call.map(|call| call.take()), Ok(Some(Err(CallError::Closed(_))))));
+    }
 }

@@ -56,6 +56,12 @@ pub trait Transport: Send + Sync + 'static {
     /// [`Interrupted`](io::ErrorKind::Interrupted) after a signal, else what is wrong with the stream.
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()>;
 
+    /// True if a thread that reads finds something at once: bytes, the end of the stream, or what is wrong with it. Asked when
+    /// writing has failed.
+    fn has_input(&self) -> bool {
+        false
+    }
+
     /// Ends the stream in both directions and wakes whoever is blocked on it.
     fn close(&self);
 
@@ -170,6 +176,11 @@ impl Transport for SocketTransport {
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
         wait_for(self.socket.as_fd(), interest, deadline)
+    }
+
+    fn has_input(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
 
     fn keep_alive(&self, limits: &Limits) {

@@ -103,6 +103,12 @@ impl TlsTransport {
         pushed.map(|()| Pulled::Some)
     }
 
+    /// True if the session has something for the program that the socket knows nothing of.
+    fn holds_input(&self) -> bool {
+        let state = self.inside().session.process_new_packets();
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
     /// What the session has for the program; `None` if that is nothing yet.
     fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let session = &mut self.inside().session;
@@ -144,13 +150,15 @@ impl Transport for TlsTransport {
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
-        if interest != Interest::Write {
-            let state = self.inside().session.process_new_packets();
-            if state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0) {
-                return Ok(());
-            }
+        if interest != Interest::Write && self.holds_input() {
+            Ok(())
+        } else {
+            self.below.wait(interest, deadline)
         }
-        self.below.wait(interest, deadline)
+    }
+
+    fn has_input(&self) -> bool {
+        self.holds_input() || self.below.has_input()
     }
 
     fn keep_alive(&self, limits: &Limits) {

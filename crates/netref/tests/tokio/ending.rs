@@ -1,18 +1,24 @@
 //! How connections begin and end.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use netref::protocol::{Compression, Limits};
 use netref::threads::{Closed, EndReason};
 use netref::{Args, Class, Connection, Error, IntoValue, Object, Options, Result, Service, Value, aio};
 use netref_core::Request;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use crate::lab::Lab;
-use crate::{on_both_flavors, pair, tokio_server};
+use crate::{on_both_flavors, pair, run, tokio_server};
 
 #[test]
 fn calls_under_way_end_with_the_connection() {
@@ -118,6 +124,62 @@ fn a_peer_that_reads_nothing_is_given_up() {
         let ping = Request::Ping { data: Value::Bytes(vec![0; 100_000].into()) };
         let error = conn.request(ping).await.unwrap_err();
         assert!(error.to_string().contains("write_timeout"), "{error}");
+    });
+}
+
+/// A stream that takes nothing, and from which something comes now and then.
+struct OneWay {
+    parts: VecDeque<Vec<u8>>,
+    next: Pin<Box<Sleep>>,
+}
+
+const INTERVAL: Duration = Duration::from_millis(150);
+
+impl AsyncRead for OneWay {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.next.as_mut().poll(context));
+        self.next = Box::pin(tokio::time::sleep(INTERVAL));
+        buffer.put_slice(&self.parts.pop_front().unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for OneWay {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// They were cut off a moment after it was found that nothing can be written, though they were still coming.
+#[test]
+fn last_words_of_a_peer_that_takes_nothing_any_more() {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    run(&runtime, async {
+        let (here, mut there) = tokio::io::duplex(1024);
+        aio::over_stream(&Options::new(), here, true).close().await;
+        let mut farewell = Vec::new();
+        there.read_to_end(&mut farewell).await.unwrap();
+        let parts = farewell.chunks(farewell.len() / 8).map(<[u8]>::to_vec).collect();
+        let stream = OneWay { parts, next: Box::pin(tokio::time::sleep(INTERVAL)) };
+        let conn = aio::over_stream(&Options::new(), stream, false);
+        let error = conn.ping().await.unwrap_err();
+        assert!(matches!(&error, Error::Closed(closed) if by_peer(closed)), "{error}");
+
+        let stream = OneWay { parts: VecDeque::new(), next: Box::pin(tokio::time::sleep(Duration::MAX)) };
+        let error = aio::over_stream(&Options::new(), stream, true).ping().await.unwrap_err();
+        assert!(error.to_string().contains("the transport failed"), "{error}");
     });
 }
 
