@@ -72,6 +72,62 @@ def test_ctrl_c_ends_the_wait_and_not_the_connection(peer_processes, place, wait
         running.stop()
 
 
+CLOSES = {
+    "that does not answer": "os.kill(conn.modules.os.getpid(), signal.SIGSTOP)",
+    "whose request runs": """
+    conn.execute("import threading")
+    conn.eval("lambda function: threading.Thread(target=function).start()")(lambda: begun.set() or time.sleep(60))
+    begun.wait()
+    """,
+}
+
+CLOSED = """
+    import os, signal, sys, threading, time, netref
+
+    ended, begun = [], threading.Event()
+
+    class Client(netref.ClassicService):
+        def on_disconnect(self, conn):
+            ended.append(conn)
+
+    conn = netref.connect("127.0.0.1", int(sys.argv[1]), service=Client, config={{"close_timeout": 60}})
+    {before}
+
+    def tell_when_closing():
+        while True:
+            frame = sys._current_frames()[threading.main_thread().ident]
+            if frame.f_code is netref.Connection.close.__code__:
+                return print("closing", flush=True)
+            time.sleep(0.001)
+
+    while not conn.closed:
+        threading.Thread(target=tell_when_closing).start()
+        try:
+            conn.close()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    print("closed", len(ended), flush=True)
+"""
+
+
+@pytest.mark.parametrize("peer", CLOSES)
+def test_ctrl_c_ends_closing_and_the_connection(cleanup, peer):
+    """It may come before there is anything to wait for, and then the connection is still there to be closed."""
+    process = PeerProcess(interpreter("netref"), "netref", "classic")
+    cleanup.callback(process.stop)
+    cleanup.callback(os.kill, process.process.pid, signal.SIGCONT)
+    running = Program(*program(CLOSED.format(before=CLOSES[peer])), process.port)
+    try:
+        while (line := running.read_line()) == "closing":
+            running.process.send_signal(signal.SIGINT)
+            assert running.read_line() == "interrupted"
+        assert line == "closed 1"
+        assert running.process.wait(20) == 0
+    finally:
+        running.kill()
+        running.stop()
+
+
 LIVE_AT_EXIT = """
     import sys, threading, netref
 
