@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::ahead::ContainerIterator;
 use crate::proxy::BaseNetref;
+use crate::result::AsyncResult;
 
 /// `proxy(*args, **kwargs)`. One round trip.
 #[pyfunction]
@@ -17,6 +18,23 @@ pub(crate) fn call<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let pairs = keyword_pairs(kwargs);
     BaseNetref::request(proxy, handlers::CALL, &[args.as_any(), pairs.as_any()])
+}
+
+/// `proxy(*args, **kwargs)` without waiting: an :class:`AsyncResult`. No round trip.
+#[pyfunction]
+pub(crate) fn start_call<'py>(
+    proxy: &Bound<'py, BaseNetref>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = proxy.py();
+    let pairs = keyword_pairs(kwargs);
+    let connection = proxy.get().connection(py);
+    if connection.get().has_own_steps() {
+        return connection.call_method1(intern!(py, "async_request"), (handlers::CALL, proxy, args, pairs));
+    }
+    let args = [proxy.as_any(), args.as_any(), pairs.as_any()];
+    AsyncResult::start(connection, handlers::CALL, &args, None).map(Bound::into_any)
 }
 
 /// `proxy.name(*args, **kwargs)`. One round trip.

@@ -76,6 +76,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(copying::copy, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
+    module.add_function(wrap_pyfunction!(calls::start_call, module)?)?;
     coroutines::prepare(module.py())?;
     module.add_class::<coroutines::Served>()?;
     module.add_function(wrap_pyfunction!(coroutines::post, module)?)?;

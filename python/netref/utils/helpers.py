@@ -2,8 +2,9 @@
 
 import itertools
 
+from netref._netref import start_call
 from netref.core import consts
-from netref.core.netref import BaseNetref, asyncreq, syncreq
+from netref.core.netref import BaseNetref, syncreq
 from netref.lib import spawn
 
 
@@ -61,7 +62,7 @@ class _Async:
         self.proxy = proxy
 
     def __call__(self, *args, **kwargs):
-        return asyncreq(self.proxy, consts.HANDLE_CALL, args, tuple(kwargs.items()))
+        return start_call(self.proxy, args, kwargs)
 
     def __repr__(self):
         return f"async_({self.proxy!r})"

@@ -209,12 +209,19 @@ impl<'a> Reader<'a> {
         self.next()
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeError> {
         let tag = self.byte()?;
         self.charge(VALUE_COST)?;
-        if (tags::SMALL_FIRST..=tags::SMALL_LAST).contains(&tag) {
-            return Ok(Token::Int(i64::from(tag) - tags::SMALL_BIAS));
+        // Most of a message are small ints and short tuples.
+        match tag {
+            tags::SMALL_FIRST..=tags::SMALL_LAST => Ok(Token::Int(i64::from(tag) - tags::SMALL_BIAS)),
+            tags::TUPLE_1..=tags::TUPLE_4 => Ok(Token::Tuple(self.count(tag, TUPLE_COST)?)),
+            tag => self.of_any_kind(tag),
         }
+    }
+
+    fn of_any_kind(&mut self, tag: u8) -> Result<Token<'a>, DecodeError> {
         Ok(match tag {
             tags::NONE => Token::None,
             tags::NOT_IMPLEMENTED => Token::NotImplemented,
@@ -231,9 +238,7 @@ impl<'a> Reader<'a> {
                 self.charge(STR_COST + widening(text))?;
                 Token::Str(text)
             }
-            tags::TUPLE_0 | tags::TUPLE_1..=tags::TUPLE_4 | tags::TUPLE_L1 | tags::TUPLE_L4 => {
-                Token::Tuple(self.count(tag, TUPLE_COST)?)
-            }
+            tags::TUPLE_0 | tags::TUPLE_L1 | tags::TUPLE_L4 => Token::Tuple(self.count(tag, TUPLE_COST)?),
             tags::FROZENSET => {
                 let tag = self.byte()?;
                 Token::Frozenset(self.count(tag, FROZENSET_COST)?)
@@ -270,6 +275,7 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
+    #[inline]
     fn count(&mut self, tag: u8, (cost, slot_cost): (usize, usize)) -> Result<usize, DecodeError> {
         let count = match tag {
             tags::TUPLE_0 => 0,
@@ -313,6 +319,7 @@ impl<'a> Reader<'a> {
         usize::try_from(value).map_err(|_| DecodeError::OutOfRange("a length"))
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, DecodeError> {
         let byte = *self.bytes.get(self.at).ok_or(DecodeError::UnexpectedEnd)?;
         self.at += 1;
@@ -329,6 +336,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::OverBudget`] past the limit.
+    #[inline]
     pub fn charge(&mut self, cost: usize) -> Result<(), DecodeError> {
         self.budget =
             self.budget.checked_sub(cost).ok_or(DecodeError::OverBudget { max: self.max_decoded })?;
