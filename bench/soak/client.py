@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -42,8 +43,9 @@ class Tally:
         self.failures = collections.Counter()
         self.latencies = collections.Counter()  # by bucket
         self.worst = 0.0, ""
-        self.overshoots = []  # when a wait began and ended, and by how much it was too long
-        self.pauses = []  # when this process was not running
+        self.ended = []  # waits that a limit has ended: from when to when, and by how many seconds that was too late
+        self.late = {"time-outs": collections.Counter(), "plain waits": collections.Counter()}  # by milliseconds
+        self.continued = []  # when this process was told to run again
         self.unexpected = []
         self.under_way = {}
 
@@ -81,28 +83,28 @@ class Tally:
             if len(self.unexpected) < 20:
                 self.unexpected.append(text)
 
-    def overshoot(self, started, limit):
+    def timed_out(self, started, limit):
         """A wait with a limit has ended."""
         now = time.monotonic()
         with self.lock:
-            self.overshoots.append((started, now, now - started - limit))
+            self.ended.append(("time-outs", started, now, now - started - limit))
 
-    def look_for_pauses(self, stop):
-        """Notices when the whole process is stopped, for which no wait is to blame."""
-        last = time.monotonic()
-        while not stop.wait(0.02):
+    def wait_plainly(self, stop):
+        """How late the machine is to wake a thread of this process from a wait that has nothing to do with calls."""
+        while not stop.is_set():
+            started = time.monotonic()
+            stop.wait(0.05)
             now = time.monotonic()
-            if now - last > 0.1:
-                self.pauses.append((last, now))
-            last = now
+            with self.lock:
+                self.ended.append(("plain waits", started, now, now - started - 0.05))
 
-    def worst_overshoot(self):
-        own = (
-            seconds
-            for started, ended, seconds in self.overshoots
-            if not any(begun < ended and over > started for begun, over in self.pauses)
-        )
-        return max(own, default=0.0)
+    def judge_waits(self):
+        """A wait during which the whole process was stopped tells nothing. That it was is known a moment later."""
+        known = time.monotonic() - 0.5
+        for kind, started, ended, late in [wait for wait in self.ended if wait[2] < known]:
+            if not any(started < at < ended + 0.5 for at in self.continued):
+                self.late[kind][round(1000 * late)] += 1
+        self.ended = [wait for wait in self.ended if wait[2] >= known]
 
     def look_for_stuck_calls(self):
         now = time.monotonic()
@@ -113,12 +115,13 @@ class Tally:
 
     def figures(self):
         with self.lock:
+            self.judge_waits()
             return {
                 "calls": dict(self.calls),
                 "failures": dict(self.failures),
                 "latencies": {str(bucket): count for bucket, count in self.latencies.items()},
                 "worst": self.worst,
-                "worst_overshoot": self.worst_overshoot(),
+                "late": self.late,
                 "unexpected": self.unexpected,
             }
 
@@ -182,7 +185,15 @@ class Line:
 class Operations:
     """What the threads do, each with a connection's root. Everything here runs on stock too, unless its name is in ``OWN``."""
 
-    OWN = ("echo_in_coroutine", "call_in_coroutine", "stream", "callbacks_of_results", "slow_call_and_quick_ones", "time_out")
+    OWN = (
+        "echo_in_coroutine",
+        "call_in_coroutine",
+        "stream",
+        "callbacks_of_results",
+        "slow_call_and_quick_ones",
+        "time_out",
+        "time_out_of_a_block",
+    )
 
     def __init__(self, api, tally):
         self.api, self.tally = api, tally
@@ -268,9 +279,19 @@ class Operations:
         try:
             _ = result.value
         except TimeoutError:
-            self.tally.overshoot(started, 0.05)
+            self.tally.timed_out(started, 0.05)
         else:
             check_that_it_was_late(began)
+
+    def time_out_of_a_block(self, root, rng):
+        started = time.monotonic()
+        try:
+            with self.api.timeout(0.05):
+                root.pause(0.3)
+        except TimeoutError:
+            self.tally.timed_out(started, 0.05)
+        else:
+            check_that_it_was_late(started)
 
     def callbacks_of_results(self, root, rng):
         def called(result):
@@ -507,7 +528,8 @@ def main():
         stop.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
-    threading.Thread(target=tally.look_for_pauses, args=(stop,), daemon=True).start()
+    signal.signal(signal.SIGCONT, lambda *_: tally.continued.append(time.monotonic()))
+    threading.Thread(target=tally.wait_plainly, args=(stop,), daemon=True).start()
     before = figures()
     {"threads": run_threads, "coroutines": run_coroutines}[options.kind](options, tally, stop)
     gc.collect()

@@ -116,8 +116,11 @@ class Soak:
             if now >= next_look:
                 self.look(now - started)
                 next_look = now + max(1, self.options.seconds / 120)
-            if self.options.faults and now >= next_fault:
-                self.inflict(self.rng.choice(self.options.faults), end)
+            # A server has to live for a while before its memory tells anything.
+            is_late = now > (started + end) / 2
+            faults = [fault for fault in self.options.faults if not is_late or fault != "kill server"]
+            if faults and now >= next_fault:
+                self.inflict(self.rng.choice(faults), end)
                 next_fault = time.monotonic() + self.rng.uniform(0.2, self.options.pause)
             time.sleep(0.05)
         self.finish()
@@ -249,7 +252,9 @@ class Soak:
         print(f"calls failed          {sum(totals.failures.values()):,}: " + listed(totals.by_kind()))
         print(f"latency               median {totals.quantile(0.5):.2f} ms, 99 % {totals.quantile(0.99):.1f} ms, worst "
               f"{totals.worst[0]:.3f} s ({totals.worst[1]})")  # fmt: skip
-        print(f"time-outs late by     {1000 * totals.worst_overshoot:.0f} ms at most")
+        for kind, late in totals.late.items():
+            shares = (f"{100 * part:g} % {quantile(late, part)} ms" for part in (0.5, 0.99, 0.999))
+            print(f"{kind + ' late by':<22}{', '.join(shares)}, worst {max(late, default=0)} ms, of {late.total():,}")
         left = self.left
         print(f"references leaked     {left['lent']} lent, {left['things']} objects alive")
         print(f"server's threads      {self.baseline['threads']} before, {left['threads']} after")
@@ -274,14 +279,15 @@ class Totals:
         self.failures = collections.Counter()
         self.latencies = collections.Counter()
         self.worst = 0.0, "none"
-        self.worst_overshoot = 0.0
+        self.late = {"time-outs": collections.Counter(), "plain waits": collections.Counter()}
 
     def add(self, figures):
         self.calls.update(figures.get("calls", {}))
         self.failures.update(figures.get("failures", {}))
         self.latencies.update({int(bucket): count for bucket, count in figures.get("latencies", {}).items()})
         self.worst = max(self.worst, tuple(figures.get("worst", (0.0, ""))))
-        self.worst_overshoot = max(self.worst_overshoot, figures.get("worst_overshoot", 0.0))
+        for kind, late in figures.get("late", {}).items():
+            self.late[kind].update({int(milliseconds): count for milliseconds, count in late.items()})
 
     def by_kind(self):
         kinds = collections.Counter()
@@ -291,12 +297,17 @@ class Totals:
 
     def quantile(self, part):
         """Milliseconds within which that part of the calls were answered."""
-        wanted = part * sum(self.latencies.values())
-        for bucket, count in sorted(self.latencies.items()):
-            wanted -= count
-            if wanted <= 0:
-                return 1e-3 * 10 ** (bucket / 12)
-        return 0.0
+        return 1e-3 * 10 ** (quantile(self.latencies, part) / 12)
+
+
+def quantile(counts, part):
+    """What that part of the counted values do not exceed."""
+    wanted = part * sum(counts.values())
+    for value, count in sorted(counts.items()):
+        wanted -= count
+        if wanted <= 0:
+            return value
+    return 0
 
 
 def listed(counter):
