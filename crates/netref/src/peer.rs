@@ -19,6 +19,7 @@ use crate::object::{Class, ObjectRef};
 use crate::place::Place;
 use crate::raising::{caught, to_exception};
 use crate::remote::Remote;
+use crate::running::contained;
 use crate::side::Side;
 use crate::value::Value;
 use crate::world::{Shared, Values};
@@ -253,11 +254,15 @@ pub(crate) fn answer(
     mut reply: impl FnMut(ReplyKind, WriteReply<'_>) -> Result<(), StartError<Error>>,
 ) {
     let error = match outcome {
-        Ok(value) => match reply(ReplyKind::Result, &mut |boxer| boxer.object(world, &value)) {
-            Err(StartError::Argument(error)) => error,
-            Err(StartError::Message(error)) => error.into(),
-            _ => return,
-        },
+        Ok(value) => {
+            let sent = reply(ReplyKind::Result, &mut |boxer| boxer.object(world, &value));
+            contained(|| drop(value));
+            match sent {
+                Err(StartError::Argument(error)) => error,
+                Err(StartError::Message(error)) => error.into(),
+                _ => return,
+            }
+        }
         Err(error) => error,
     };
     let exception = to_exception(error, place);

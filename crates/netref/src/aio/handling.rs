@@ -19,7 +19,7 @@ use crate::object::{MethodFuture, ObjectRef};
 use crate::peer::{Peer, answer};
 use crate::place::Place;
 use crate::raising::from_panic;
-use crate::running::RunningRequest;
+use crate::running::{RunningRequest, contained};
 use crate::side::Action;
 use crate::value::Value;
 use crate::world::{Shared, Values};
@@ -33,7 +33,7 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<
     let peer = Peer::Tokio(peer);
     let request = Request::read(&Values(&peer), &mut message);
     let seq = message.seq();
-    drop(message);
+    contained(|| drop(message));
     let (place, action) = driver.side.plan(request);
     let reply = Reply { driver: driver.clone(), peer, seq, place, _held: held };
     match Work::of(action) {

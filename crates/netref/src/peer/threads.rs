@@ -140,7 +140,7 @@ impl Host for RustHost {
         let request = Request::read(&world, &mut message);
         let seq = message.seq();
         let (place, outcome) = self.side.perform(&peer, request);
-        drop(message);
+        contained(|| drop(message));
         answer(&world, &place, outcome, |kind, write| link.reply(seq, kind, |boxer| write(boxer)));
         Ok(())
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use netref::{Bytes, Error, Value, aio, function, with_timeout};
+use netref::{Bytes, Error, Options, Value, aio, function, with_timeout};
 
 use crate::drivers::{Driver, RUNTIME};
 use crate::service::{Gate, noise};
-use crate::stage::Stage;
+use crate::stage::{Stage, TCP};
 
 const USERS: i64 = 64;
 const STEPS: i64 = 1700;
@@ -59,6 +59,11 @@ fn assert_pair(outcome: netref::Result<Value>, expected: (i64, i64)) {
     assert_eq!(outcome.unwrap().extract::<(i64, i64)>().unwrap(), expected);
 }
 
+/// However busy the machine is, no call may time out.
+fn stage(driver: Driver) -> Stage {
+    Stage::new((driver, driver), TCP, &Options::new().timeout(None))
+}
+
 fn assert_all_done(stage: &Stage) {
     for stats in [stage.client.stats(), stage.server.stats()] {
         assert!(stats.round_trips >= 100_000, "{stats:?}");
@@ -69,7 +74,7 @@ fn assert_all_done(stage: &Stage) {
 
 #[test]
 fn sixty_four_threads() {
-    let stage = Stage::new((Driver::Threads, Driver::Threads));
+    let stage = stage(Driver::Threads);
     let Stage { root, client, .. } = &stage;
     let large = Bytes::from(noise(1, LARGE));
     let work = |user: i64| {
@@ -118,7 +123,7 @@ fn sixty_four_threads() {
 
 #[test]
 fn sixty_four_tasks() {
-    let stage = Stage::new((Driver::Tokio, Driver::Tokio));
+    let stage = stage(Driver::Tokio);
     let (root, client) = (aio::Remote::from(stage.root.clone()), aio::Connection::from(stage.client.clone()));
     let large = Bytes::from(noise(1, LARGE));
     let work = async move |user: i64| {

@@ -23,7 +23,7 @@ impl Gate {
     /// Waits until it is open. So long only a hang takes.
     pub(crate) fn pass(&self) {
         let is_open = self.is_open.lock().unwrap();
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(300);
         let (is_open, _) = self.opened.wait_timeout_while(is_open, limit, |is_open| !*is_open).unwrap();
         assert!(*is_open, "nobody has opened the gate");
     }
@@ -90,6 +90,9 @@ impl Hard {
             "deep" => (0..1000).fold(Value::None, |inner, _| Value::Tuple(vec![inner])),
             // What comes before it is lent, and to be taken back.
             "deep behind an object" => (Arc::new(Numbered(1)), self.unencodable("deep")).into_value(),
+            "deep behind an object that panics" => {
+                (self.panics_when_dropped(), self.unencodable("deep")).into_value()
+            }
             _ => (Arc::new(Numbered(2)), Arc::new(Nameless)).into_value(),
         }
     }

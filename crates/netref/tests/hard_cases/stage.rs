@@ -11,6 +11,8 @@ use netref::{Connection, Options, Remote};
 use crate::drivers::{Driver, PAIRINGS, Running, connect};
 use crate::service::Hard;
 
+pub(crate) const TCP: &str = "tcp://127.0.0.1:0";
+
 pub(crate) struct Stage {
     pub(crate) client: Connection,
     pub(crate) server: Connection,
@@ -22,14 +24,11 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(drivers: (Driver, Driver)) -> Self {
-        Self::with(drivers, "tcp://127.0.0.1:0", &Options::new())
-    }
-
-    fn with(drivers: (Driver, Driver), url: &str, options: &Options) -> Self {
+    /// Both sides have the same options.
+    pub(crate) fn new(drivers: (Driver, Driver), url: &str, options: &Options) -> Self {
         let service = Arc::new(Hard::default());
         let shared = service.clone();
-        let running = Running::start(drivers.1, url, Options::new(), move || shared.clone());
+        let running = Running::start(drivers.1, url, options.clone(), move || shared.clone());
         let client = connect(drivers.0, options, &running.address().to_string()).unwrap();
         let root = client.root().unwrap();
         let server = service.client.lock().unwrap().take().unwrap();
@@ -53,9 +52,9 @@ impl Stage {
 
     /// Waits until something is so, with round trips in between.
     pub(crate) fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
-            assert!(Instant::now() < deadline, "not within 20 s: {what}; {:?} lent", self.lent());
+            assert!(Instant::now() < deadline, "not within 60 s: {what}; {:?} lent", self.lent());
             self.client.ping().unwrap();
             thread::yield_now();
         }
@@ -79,7 +78,7 @@ pub(crate) fn each_pairing(test: impl Fn(&Stage)) {
 pub(crate) fn each_pairing_with(options: &Options, test: impl Fn(&Stage)) {
     for drivers in PAIRINGS {
         println!("{drivers:?}");
-        test(&Stage::with(drivers, "tcp://127.0.0.1:0", options));
+        test(&Stage::new(drivers, TCP, options));
     }
 }
 
@@ -87,7 +86,7 @@ pub(crate) fn each_pairing_with(options: &Options, test: impl Fn(&Stage)) {
 pub(crate) fn each_pairing_unix(test: impl Fn(&Stage)) {
     for drivers in PAIRINGS {
         println!("{drivers:?}");
-        test(&Stage::with(drivers, &unix_url(), &Options::new()));
+        test(&Stage::new(drivers, &unix_url(), &Options::new()));
     }
 }
 
