@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
 use crate::error::Result;
+use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
 
@@ -190,7 +191,7 @@ impl Server {
     }
 
     fn serve_client(&self, socket: OwnedFd) {
-        let service = (self.service)();
+        let Ok(service) = caught(|| Ok((self.service)())) else { return count(&self.counters.failed) };
         // Refused by the handshake; or a socket that refuses its settings, whose peer is gone.
         let Ok(connection) = self.options.accept(socket, service.clone()) else {
             return count(&self.counters.failed);
@@ -200,7 +201,7 @@ impl Server {
         clients.retain(|client| client.strong_count() > 0);
         clients.push(Arc::downgrade(&connection));
         drop(clients);
-        if service.connected(&connection).is_err() {
+        if caught(|| service.connected(&connection)).is_err() {
             connection.close();
             return count(&self.counters.failed);
         }

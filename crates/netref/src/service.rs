@@ -12,7 +12,7 @@ use crate::value::Value;
 /// `#[netref::service]` on an `impl` block writes [`Object`] and this; implement this by hand to override
 /// [`connected`](Self::connected) and [`disconnected`](Self::disconnected).
 pub trait Service: Object {
-    /// A client has connected. An error refuses it.
+    /// A client has connected. An error, or a panic, refuses it.
     ///
     /// # Errors
     /// Whatever the service finds wrong with the client.

@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -341,6 +341,56 @@ fn clients_that_are_not_let_in_are_counted() {
             thread::yield_now();
         }
         assert_eq!(server.stats().failed, 3, "{driver:?}");
+    }
+}
+
+/// One of a server's services, each of which panics in its own way.
+struct Fragile(u32);
+
+impl netref::Object for Fragile {
+    fn class(&self) -> Arc<netref::Class> {
+        Greeter.class()
+    }
+
+    fn call_method(&self, name: &str, args: netref::Args) -> Result<netref::Value> {
+        Greeter.call_method(name, args)
+    }
+}
+
+impl Service for Fragile {
+    fn connected(&self, _: &Connection) -> Result<()> {
+        assert_ne!(self.0, 2, "panics when its client comes");
+        Ok(())
+    }
+
+    fn disconnected(&self, _: &netref::threads::Closed) {
+        assert_ne!(self.0, 3, "panics when its client goes");
+    }
+}
+
+/// They were not counted; and a tokio server that was stopped before it had noticed ended with their panic.
+#[test]
+fn services_that_panic_lose_their_own_client_only() {
+    for driver in DRIVERS {
+        let number = AtomicU32::new(0);
+        let service = move || {
+            let number = number.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_ne!(number, 1, "panics when it is made");
+            Arc::new(Fragile(number))
+        };
+        let server = Running::start(driver, ANY_PORT, Options::new(), service);
+        for _ in 0..2 {
+            let refused = netref::connect(&server.url()).unwrap().root();
+            assert!(matches!(refused, Err(Error::Closed(_))), "{refused:?}");
+        }
+        for _ in 0..2 {
+            assert_eq!(greeting(driver, &Options::new(), &server.url()).unwrap(), "Hello, you!");
+        }
+        while server.stats().clients > 0 {
+            thread::yield_now();
+        }
+        let stats = server.stats();
+        assert_eq!((stats.accepted, stats.failed, stats.served), (4, 2, 2), "{driver:?}");
     }
 }
 

@@ -14,6 +14,8 @@ use super::stream::{Socket, Stream};
 use crate::address::{Address, Listener};
 use crate::connection::Options;
 use crate::error::Result;
+use crate::raising::caught;
+use crate::running::contained;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
 
@@ -244,10 +246,10 @@ impl Server {
         };
         // Refused by the handshake.
         let Ok(stream) = stream else { return count(&self.counters.failed) };
-        let service = (self.service)();
+        let Ok(service) = caught(|| Ok((self.service)())) else { return count(&self.counters.failed) };
         let connection = Connection::start(&self.options, Some(service.clone()), stream, Role::Server);
         let (greeting, client) = (service.clone(), connection.clone());
-        if spawn_blocking(move || greeting.connected(client.blocking())).await.is_err() {
+        if spawn_blocking(move || caught(|| greeting.connected(client.blocking()))).await.is_err() {
             connection.close().await;
             return count(&self.counters.failed);
         }
@@ -261,7 +263,7 @@ impl Server {
             }
         };
         count(&self.counters.served);
-        spawn_blocking(move || service.disconnected(&closed)).await;
+        spawn_blocking(move || contained(|| service.disconnected(&closed))).await;
     }
 }
 
