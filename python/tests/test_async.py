@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -189,6 +190,26 @@ def test_results_that_nobody_waits_for_come_one_right_after_the_other(root):
     for _ in range(3000):
         assert done.acquire(timeout=20)
     assert time.monotonic() - started < 5
+
+
+def test_callbacks_that_wait_for_calls_do_not_exhaust_the_stack(root):
+    """While one waits, its thread reads the next result, which has a callback, too. Most of them were never called, for want of
+    stack."""
+    echo, done, depths = root.echo, threading.Semaphore(0), []
+
+    def callback(result):
+        depth, frame = 0, sys._getframe()
+        while frame is not None:
+            depth, frame = depth + 1, frame.f_back
+        depths.append(depth)
+        assert echo(2) == 2
+        done.release()
+
+    for _ in range(3000):
+        async_(echo)(1).add_callback(callback)
+    for _ in range(3000):
+        assert done.acquire(timeout=20)
+    assert max(depths) < 300
 
 
 def test_result_whose_exception_was_raised_is_collected(root):

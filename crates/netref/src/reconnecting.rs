@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::remote::Remote;
+use crate::running::contained;
 
 /// A connection that ends sooner is no better than none.
 const SHORT: Duration = Duration::from_secs(1);
@@ -282,7 +283,7 @@ impl Shared {
             };
             for state in news {
                 if let Some(on_state) = self.on_state.get() {
-                    on_state(state);
+                    contained(|| on_state(state));
                 }
             }
             self.lock().is_telling = false;

@@ -13,15 +13,16 @@
 //!   unless it is nested too deep. Everything else runs on a pool thread.
 //! - **Nobody waiting:** shortly after the turn was given up and not taken again, a pool thread reads in the
 //!   background, and steps back when a caller comes. The *watch*, one thread of the process, notices both.
-//! - PING, DEL and CLOSE are dealt with by whoever reads.
+//! - PING, DEL and CLOSE are dealt with by whoever reads. So are callbacks of calls, and destructors of what the peer lets go
+//!   of, unless they are nested too deep.
 //!
 //! # Why it does not hang
 //!
-//! Four locks, each held for a few instructions, never while user code runs or anything blocks: the session, the
-//! turn, the unsent bytes, the outcome of a call. Only "unsent, then session" is ever nested. (The deframer's lock is
-//! the turn in another guise: nobody but the holder of the turn ever asks for it.) A thread that cannot
-//! write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at the
-//! same time both make progress.
+//! Each lock is held for a few instructions, never while user code runs or anything blocks: those of the session, the
+//! turn, the unsent bytes, the outcome of a call, and of what waits for the pool. Only "unsent, then session" is ever nested.
+//! (The deframer's lock is the turn in another guise: nobody but the holder of the turn ever asks for it.) A thread that
+//! cannot write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at
+//! the same time both make progress.
 //!
 //! # Fork
 //!
@@ -31,6 +32,7 @@
 
 mod backlog;
 mod call;
+mod errands;
 mod event_loop;
 mod heartbeat;
 mod host;

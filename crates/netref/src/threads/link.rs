@@ -12,6 +12,7 @@ use netref_core::request::handlers;
 use netref_core::session::{Options, Session, Unbegun};
 
 use super::backlog::Backlog;
+use super::errands::Errands;
 use super::heartbeat::Pulse;
 use super::sending::{ExchangeError, Flush, Unsent};
 use super::serving::SIGNAL_CHECK;
@@ -81,6 +82,7 @@ pub struct Link<H: Host> {
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
     pub(super) backlog: Backlog<H::Shared>,
+    pub(super) errands: Mutex<Errands>,
     pub(super) unbegun: Arc<Unbegun>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
     closed: OnceLock<Closed>,
@@ -131,6 +133,7 @@ impl<H: Host> Link<H> {
             unsent: Mutex::default(),
             turn: Turn::new(),
             backlog: Backlog::new(),
+            errands: Mutex::default(),
             servers: Mutex::default(),
             closed: OnceLock::new(),
             is_succeeded: AtomicBool::new(false),

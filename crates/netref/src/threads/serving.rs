@@ -240,8 +240,8 @@ impl<H: Host> Link<H> {
                 Goal::Background => self.run_in_turn(request),
                 _ => self.run(request)?,
             },
-            Pause::CallBack(callback) => callback(),
-            Pause::Drop(garbage) => drop_each(garbage),
+            Pause::CallBack(callback) => self.run_errand(callback),
+            Pause::Drop(garbage) => self.run_errand(|| drop_each(garbage)),
             Pause::End(reason) => self.end(reason),
             Pause::CheckSignals => self.host.check_signals()?,
         }

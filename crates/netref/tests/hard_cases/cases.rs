@@ -161,6 +161,23 @@ fn case_5_callback_storm() {
     });
 }
 
+/// Callbacks inside one another without end are ended, and the connection lives.
+#[test]
+fn case_5_runaway_recursion() {
+    each_pairing(|stage| {
+        let dive = {
+            let root = stage.root.clone();
+            function(move |dive: Value| root.call_method("call", (dive.clone(), dive)))
+        };
+        match stage.root.call_method("call", (dive.clone(), dive)) {
+            Err(Error::Raised(exception)) => assert!(exception.is("RecursionError"), "{exception}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(stage.root.call_method("ok", ()).unwrap(), Value::Int(1));
+        stage.await_baseline();
+    });
+}
+
 /// What cannot be sent is an error of its call.
 #[test]
 fn case_6_unencodable_results() {
@@ -264,10 +281,10 @@ fn case_8_destructor_that_calls_its_client() {
                 root.call_method("ok", ())
             })
         };
-        let times = 300;
-        for _ in 0..times {
-            drop(stage.root.call_method("hold", (hears.clone(),)).unwrap());
-        }
+        let held = [(); 1000].map(|()| stage.root.call_method("hold", (hears.clone(),)).unwrap());
+        let times = held.len();
+        // Each destructor waits for a reply, and meanwhile its thread reads that the next object is given back, too.
+        drop(held);
         let is_over = || stage.service.dropped.load(Ordering::SeqCst) == times;
         stage.eventually("all are dropped", is_over);
         assert_eq!(heard.load(Ordering::SeqCst), times);

@@ -23,5 +23,6 @@ mod cases;
 mod drivers;
 mod load;
 mod references;
+mod restarts;
 mod service;
 mod stage;

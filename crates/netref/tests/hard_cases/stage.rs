@@ -63,10 +63,14 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        match &self.running {
-            Running::Threads(server) => server.stop(),
-            Running::Tokio(server) => server.stop(),
-        }
+        stop(&self.running);
+    }
+}
+
+pub(crate) fn stop(server: &Running) {
+    match server {
+        Running::Threads(server) => server.stop(),
+        Running::Tokio(server) => server.stop(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A root that outlives its connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -49,6 +49,22 @@ fn nobody_there() {
     let error = server.root().unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
     assert_eq!(server.state(), ReconnectingState::Waiting);
+}
+
+/// Once it had panicked, it was never told anything again.
+#[test]
+fn one_who_is_told_of_states_may_panic() {
+    let running = serve_lab();
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let server = handle(&running.url()).on_state(move |state| {
+        tell.lock().unwrap_or_else(PoisonError::into_inner).send(state).unwrap();
+        panic!("it panics");
+    });
+    server.root().unwrap();
+    server.close();
+    let expected = [ReconnectingState::Connecting, ReconnectingState::Connected, ReconnectingState::Closed];
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
 }
 
 #[test]
