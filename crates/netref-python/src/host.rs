@@ -146,23 +146,12 @@ impl PyHost {
         pack: &IdPack,
     ) -> PyResult<Bound<'py, PyType>> {
         let py = connection.py();
-        let module = py.import(intern!(py, "netref.core.netref"))?;
-        if !pack.is_class() {
-            let builtin: Bound<'py, PyDict> =
-                module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
-            if let Some(class) = builtin.get_item(&*pack.name)? {
-                return Ok(class.cast_into()?);
-            }
-        }
         // A class and its instances have the same number but different proxies.
         let key = (pack.name.clone(), if pack.is_class() { -pack.class } else { pack.class });
         if let Some(class) = self.classes().get(&key) {
             return Ok(class.bind(py).clone());
         }
-        let methods = connection.get().inspect(connection, pack)?;
-        let made =
-            module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
-        let class: Bound<'py, PyType> = made.cast_into()?;
+        let class = make_class(connection, pack)?;
         let kept = self.classes().entry(key).or_insert_with(|| class.unbind()).clone_ref(py);
         Ok(kept.into_bound(py))
     }
@@ -174,6 +163,22 @@ impl PyHost {
     fn classes(&self) -> MutexGuard<'_, ProxyClasses> {
         self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One that every Python has, or else one round trip.
+fn make_class<'py>(connection: &Bound<'py, Connection>, pack: &IdPack) -> PyResult<Bound<'py, PyType>> {
+    let py = connection.py();
+    let module = py.import(intern!(py, "netref.core.netref"))?;
+    if !pack.is_class() {
+        let builtin: Bound<'py, PyDict> =
+            module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
+        if let Some(class) = builtin.get_item(&*pack.name)? {
+            return Ok(class.cast_into()?);
+        }
+    }
+    let methods = connection.get().inspect(connection, pack)?;
+    let made = module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
+    Ok(made.cast_into()?)
 }
 
 impl Host for PyHost {
