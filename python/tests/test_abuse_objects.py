@@ -297,20 +297,30 @@ def test_inspection_that_asks_for_inspections(target):
 @stock_survives
 def test_inspections_that_are_none(target, answer):
     with Hostile(target.port) as peer:
-        root = peer.root()
-        peer.send(
-            request(
-                1, consts.HANDLE_CALLATTR, of_server(root), by_value("echo"), boxed_tuple(of_peer(("first", 1, 2))), by_value(())
-            )
-        )
         with contextlib.suppress(Refused):
-            while True:
-                kind, seq, body = peer.receive()
-                if kind != REQUEST and seq == 1:
-                    peer._outcome(kind, body)
-                    break
-                if kind == REQUEST:
-                    peer.send(message(2, seq, answer if body[0] == consts.HANDLE_INSPECT else by_value(None)))
+            pass_object(peer, peer.root(), ("first", 1, 2), answer)
+        peer.ping()
+
+
+def pass_object(peer, root, pack, answer):
+    """Calls the service with an object of the peer's, and gives that answer where it asks what the object can do."""
+    peer.send(request(1, consts.HANDLE_CALLATTR, of_server(root), by_value("echo"), boxed_tuple(of_peer(pack)), by_value(())))
+    while True:
+        kind, seq, body = peer.receive()
+        if kind != REQUEST and seq == 1:
+            return peer._outcome(kind, body)
+        if kind == REQUEST:
+            peer.send(message(2, seq, answer if body[0] == consts.HANDLE_INSPECT else by_value(None)))
+
+
+@stock_survives
+def test_classes_without_end(target):
+    """Each object that the server is passed is of another class, of many methods. Those that are gone are forgotten."""
+    with target.withstands(48 * MIB), Hostile(target.port) as peer:
+        root = peer.root()
+        for number in range(1, 501):
+            methods = tuple((f"m{number}_{nth}", "x" * 100) for nth in range(500))
+            pass_object(peer, root, (f"made.C{number}", number, number), by_value(methods))
         peer.ping()
 
 

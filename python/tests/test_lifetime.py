@@ -50,6 +50,24 @@ def test_dropping_proxies_empties_the_owners_table(pair):
     assert client.stats()["references_released"] >= 100
 
 
+def test_classes_of_proxies_take_bounded_memory(connect, serve):
+    """They are kept for the next proxy, until there are too many; those in use stay, and leave no room for ever more."""
+    conn = connect(serve(Makes, protocol_config={"max_class_memory": 200_000}))
+
+    def instance(number):
+        return type(f"Made{number}", (), {f"method_{number}_{nth}": lambda self: None for nth in range(20)})()
+
+    kept = [instance(number) for number in range(200)]
+    for thing in kept:
+        conn.root.keep(thing)
+    conn.root.keep(kept[0])
+    names = "classes of this connection's proxies take more than 200000 bytes .limit max_class_memory"
+    with pytest.raises(MemoryError, match=names):
+        conn.root.keep(tuple(kept))
+    conn.root.keep(kept[-1])
+    assert conn.root.same() is not None
+
+
 def test_dropped_proxies_are_given_back_by_an_idle_client(pair):
     client, server = pair(Makes)
     objects = client.root.objects(10)

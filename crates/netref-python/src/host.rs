@@ -11,8 +11,9 @@ use netref_core::refs::{IdPack, PackRef, give_room_back};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
+use crate::classes::ProxyClasses;
 use crate::connection::Connection;
 use crate::proxy::BaseNetref;
 use crate::world::Shared;
@@ -26,11 +27,8 @@ pub(crate) struct PyHost {
     /// A `netref.core.green.Hub`, for a connection whose program waits in greenlets.
     hub: OnceLock<Py<PyAny>>,
     proxies: Mutex<HashMap<i64, ProxyPointer>>,
-    classes: Mutex<ProxyClasses>,
+    classes: ProxyClasses,
 }
-
-/// Classes of proxies, by the name and number of the remote class.
-type ProxyClasses = HashMap<(Arc<str>, i64), Py<PyType>>;
 
 /// Where a live proxy is. The proxy takes itself out of the table when it is deallocated, before its memory goes.
 #[derive(Clone, Copy)]
@@ -77,7 +75,7 @@ impl PyHost {
             return Ok(proxy.into_any());
         }
         let pack = pack.to_owned();
-        let class = self.class(connection, &pack)?;
+        let class = self.classes.get(connection, &pack)?;
         // While the class was asked for, another thread may have received the same object.
         if let Some(proxy) = self.live_proxy(py, pack.as_ref()) {
             proxy.get().received_again();
@@ -139,46 +137,13 @@ impl PyHost {
         self.proxies().values().filter_map(live).collect()
     }
 
-    /// The class of the proxies of objects like the one named `pack`.
-    pub(crate) fn class<'py>(
-        &self,
-        connection: &Bound<'py, Connection>,
-        pack: &IdPack,
-    ) -> PyResult<Bound<'py, PyType>> {
-        let py = connection.py();
-        // A class and its instances have the same number but different proxies.
-        let key = (pack.name.clone(), if pack.is_class() { -pack.class } else { pack.class });
-        if let Some(class) = self.classes().get(&key) {
-            return Ok(class.bind(py).clone());
-        }
-        let class = make_class(connection, pack)?;
-        let kept = self.classes().entry(key).or_insert_with(|| class.unbind()).clone_ref(py);
-        Ok(kept.into_bound(py))
+    pub(crate) fn classes(&self) -> &ProxyClasses {
+        &self.classes
     }
 
     fn proxies(&self) -> MutexGuard<'_, HashMap<i64, ProxyPointer>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn classes(&self) -> MutexGuard<'_, ProxyClasses> {
-        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One that every Python has, or else one round trip.
-fn make_class<'py>(connection: &Bound<'py, Connection>, pack: &IdPack) -> PyResult<Bound<'py, PyType>> {
-    let py = connection.py();
-    let module = py.import(intern!(py, "netref.core.netref"))?;
-    if !pack.is_class() {
-        let builtin: Bound<'py, PyDict> =
-            module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
-        if let Some(class) = builtin.get_item(&*pack.name)? {
-            return Ok(class.cast_into()?);
-        }
-    }
-    let methods = connection.get().inspect(connection, pack)?;
-    let made = module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
-    Ok(made.cast_into()?)
 }
 
 impl Host for PyHost {

@@ -34,6 +34,7 @@ mod batch;
 mod brine;
 mod called;
 mod calls;
+mod classes;
 mod connection;
 mod copying;
 mod coroutines;

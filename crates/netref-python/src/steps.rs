@@ -225,7 +225,7 @@ pub(crate) fn make_proxy<'py>(
 ) -> PyResult<Bound<'py, BaseNetref>> {
     let link = connection.get().link()?;
     let pack = read_pack(id_pack)?;
-    let class = link.host().class(connection, &pack)?;
+    let class = link.host().classes().get(connection, &pack)?;
     proxy::create(&class, connection, link, &pack)
 }
 
