@@ -17,11 +17,17 @@ def main():
     frames = [(path.parent.name, frame) for path in sorted(VECTORS.glob("v?/*.json")) for frame in recorded(path)]
     payloads = list(distinct((dialect, payload) for dialect, frame in frames for payload in [inflated(frame)]))
     write("message", [payload for _, payload in payloads])
-    write("deframe", [bytes([7, 0, 255, 60]) + frame for _, frame in distinct(frames)][::3])
+    # The target fills in the payloads of large frames, which come between small ones here.
+    large, small = (300_000).to_bytes(4, "big") + b"\0\n", b"\0\0\0\1\0x\n"
+    streams = [large, small + large + small * 20 + large, large + large + small, large[:5] + b"x", large[:4] + b"\1\n"]
+    write(
+        "deframe",
+        [bytes([7, 0, 255, 60]) + frame for _, frame in distinct(frames)][::3] + [bytes([7, 200, 255, 60]) + s for s in streams],
+    )
     write("brine_decode", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "brine.json").read_text())])
     write("registry", [bytes.fromhex(item["hex"]) for item in json.loads((VECTORS / "registry_udp.json").read_text())["frames"]])
-    streams = [bytes(3000), b"netref" * 500, bytes(range(256)) * 8, b""]
-    write("inflate", [bytes([exponent]) + zlib.compress(stream) for stream in streams for exponent in (3, 12, 20)])
+    plain = [bytes(3000), b"netref" * 500, bytes(range(256)) * 8, b""]
+    write("inflate", [bytes([exponent]) + zlib.compress(stream) for stream in plain for exponent in (3, 12, 20)])
     write("brine_roundtrip", [bytes([kind, 3, *range(kind, 40 + kind)]) for kind in range(10)])
     write(
         "exception_load",
