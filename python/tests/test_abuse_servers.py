@@ -2,18 +2,22 @@
 
 import contextlib
 import logging
+import os
 import pathlib
+import random
 import resource
 import socket
 import ssl
+import struct
 import threading
 import time
 
 import pytest
 
 import netref
-from abuse import PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock
-from hostile import Hostile, Refused, message
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock
+from hostile import Hostile, Refused, boxed_tuple, by_value, compressed, frame, message, of_peer, of_server, request
+from netref.core import consts
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 from peer_process import HERE
 
@@ -84,6 +88,60 @@ def test_no_threads_left(name):
         time.sleep(0.5)
         assert target.alive
         for peer in peers:
+            peer.close()
+        assert served(target)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become a user whose threads can be counted")
+@pytest.mark.parametrize("name", RUST_SERVERS)
+def test_no_threads_left_for_rust(name):
+    """Neither for clients nor for their calls, which call back and wait."""
+    nobody = ["prlimit", "--nproc=12", "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    with running(name, prefix=nobody) as target:
+        peers = [Hostile(target.port) for _ in range(30)]
+        for peer in peers:
+            peer.sock.settimeout(0.1)
+            with contextlib.suppress(OSError, EOFError):
+                call = (of_server(peer.root()), by_value("call"), boxed_tuple(of_peer(("function", 77, 78))), by_value(()))
+                peer.send(request(1, consts.HANDLE_CALLATTR, *call))
+        assert target.alive and target.status("Threads") <= 12
+        for peer in peers:
+            peer.close()
+        assert served(target)
+
+
+MEMORY_TAKERS = {
+    "unfinished": struct.pack("!LB", 60 * MIB, 0) + bytes(55 * MIB),
+    "unfinished_zlib": struct.pack("!LB", 60 * MIB, 1) + bytes(55 * MIB),
+    "bomb": compressed(request(7, consts.HANDLE_PING, by_value(bytes(55 * MIB)))),
+    "bytes": frame(request(7, consts.HANDLE_PING, by_value(random.Random(5).randbytes(40 * MIB)))),
+    "str": frame(request(7, consts.HANDLE_PING, by_value("x\u00e9" * 10 * MIB))),
+    "tuples": compressed(request(7, consts.HANDLE_PING, by_value(((1,),) * MIB))),
+}
+
+
+@pytest.mark.parametrize("taker", MEMORY_TAKERS)
+@pytest.mark.parametrize("name", ["threaded", "pool", *RUST_SERVERS])
+def test_no_memory_left(name, taker):
+    """Within all limits, but more than there is: who asks for it is told, or hung up on. It ended every one of these servers."""
+    with running(name, config={"limits": "default"}) as target:
+        with Hostile(target.port) as peer:
+            peer.ping()  # for the server to have all that it needs to serve
+        limit = target.status("VmSize") + 160 * MIB
+        resource.prlimit(target.process.pid, resource.RLIMIT_AS, (limit, limit))
+        peers = [Hostile(target.port) for _ in range(4)]
+        for peer in peers:
+            with contextlib.suppress(OSError):
+                peer.send_raw(MEMORY_TAKERS[taker])
+        for peer in peers:
+            if not taker.startswith("unfinished"):
+                try:
+                    peer.answer_to(7)
+                except Refused as refused:
+                    assert refused.name == "MemoryError"
+                except (EOFError, ConnectionError):
+                    pass
+            assert target.alive
             peer.close()
         assert served(target)
 

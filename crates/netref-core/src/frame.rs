@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::limits::Limits;
+use crate::memory;
 
 mod large;
 mod sealing;
@@ -70,6 +71,12 @@ pub enum FrameError {
     /// The compression flag is neither 0 nor 1, or the byte after the payload is not 0x0a.
     #[error("these are not RPyC frames: {0}")]
     NotRpyc(&'static str),
+    /// There is no memory for it on this side.
+    #[error("its receiver has no memory for a frame of {size} bytes")]
+    OutOfMemory {
+        /// Length of the frame, or of what a compressed one holds as far as it is known.
+        size: usize,
+    },
     /// A compressed payload is not one whole zlib stream.
     #[error("a compressed frame is not a valid zlib stream")]
     BadCompression,
@@ -144,11 +151,21 @@ impl Deframer {
             self.buffer.resize(RECEIVE_CHUNK, 0);
         }
         if self.buffer.len() == self.end {
-            let missing = self.announced().map_or(0, |frame| frame.saturating_sub(self.end - self.start));
-            let more = missing.clamp(RECEIVE_CHUNK, KEPT);
-            self.buffer.resize(self.end + more, 0);
+            self.buffer.resize(self.end + self.growth(), 0);
         }
         &mut self.buffer[self.end..]
+    }
+
+    /// Makes room for what is to be received next of such a frame.
+    fn make_room(&mut self, size: usize) -> Result<(), FrameError> {
+        let more = if self.buffer.len() == self.end { self.growth() } else { 0 };
+        memory::reserve(&mut self.buffer, more).map_err(|_| FrameError::OutOfMemory { size })
+    }
+
+    /// By how much the buffer grows when it is full.
+    fn growth(&self) -> usize {
+        let missing = self.announced().map_or(0, |frame| frame.saturating_sub(self.end - self.start));
+        missing.clamp(RECEIVE_CHUNK, KEPT)
     }
 
     /// Takes note of `count` bytes put at the start of [`space`](Self::space).
@@ -213,8 +230,8 @@ impl Deframer {
             self.small_ones = Some(0);
             return large.into_payload(&self.spare).map(Some);
         }
-        if self.large.is_some() {
-            return Ok(None);
+        if let Some(large) = &mut self.large {
+            return large.make_room().map(|()| None);
         }
         let Some((claimed, is_compressed)) = self.header() else { return Ok(None) };
         // The flag first: a peer that speaks HTTP or TLS is told apart before its "length" is believed.
@@ -229,7 +246,7 @@ impl Deframer {
         } else {
             match self.bounds_of_long(claimed, limits, expects) {
                 Some(bounds) => bounds,
-                None => return Ok(None),
+                None => return self.make_room(claimed).map(|()| None),
             }
         };
         if claimed > bounds.frame.0 {
@@ -239,10 +256,11 @@ impl Deframer {
         let Some(&end) = rest.get(claimed) else {
             // A claim alone takes no memory.
             if claimed > KEPT && rest.len() >= RECEIVE_CHUNK / 2 && !is_compressed {
-                self.large = Some(Large::new(claimed, rest, &self.spare));
+                let large = self.large.insert(Large::new(claimed, rest, &self.spare));
                 (self.start, self.end) = (0, 0);
+                return large.make_room().map(|()| None);
             }
-            return Ok(None);
+            return self.make_room(claimed).map(|()| None);
         };
         if end != END {
             return Err(FrameError::NotRpyc(BAD_END));
@@ -356,11 +374,11 @@ pub fn inflate(input: &[u8], max: usize, limit: &'static str) -> Result<Vec<u8>,
             if size > max { Err(FrameError::InflatesTooLarge { max, limit }) } else { Ok(()) }
         })?;
         // One more, so that the end is noticed without growing.
-        out.reserve_exact(size + 1);
+        memory::reserve_exact(&mut out, size + 1).map_err(|_| FrameError::OutOfMemory { size })?;
     }
     inflate_into(input, &mut out, |out| {
         if out.len() == out.capacity() {
-            out.reserve(4096);
+            memory::reserve(out, 4096).map_err(|_| FrameError::OutOfMemory { size: out.len() })?;
         }
         Ok(())
     })?;

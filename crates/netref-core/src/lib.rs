@@ -34,6 +34,7 @@ pub mod exception;
 pub mod extension;
 pub mod frame;
 pub mod limits;
+mod memory;
 pub mod message;
 pub mod policy;
 pub mod refs;

@@ -425,7 +425,8 @@ impl<O: Clone, T> Session<O, T> {
             && !self.ended
         {
             self.dialect = Some(dialect);
-            self.refuse(seq, "ValueError", &error.to_string());
+            let class = if let FrameError::OutOfMemory { .. } = error { "MemoryError" } else { "ValueError" };
+            self.refuse(seq, class, &error.to_string());
         }
     }
 
@@ -664,6 +665,9 @@ impl<O: Clone, T> Session<O, T> {
     }
 
     fn count_error(&mut self, error: &DecodeError) -> Result<(), ProtocolError> {
+        if let DecodeError::OutOfMemory { .. } = error {
+            return Ok(()); // for which the peer is not to blame
+        }
         self.errors += 1;
         self.counters.malformed += 1;
         if self.errors > self.limits.protocol_errors {

@@ -53,6 +53,7 @@ impl From<EncodeError> for WorldError {
         Self(match error {
             EncodeError::TooDeep { .. } => PyRecursionError::new_err(text),
             EncodeError::TooLarge { .. } => PyOverflowError::new_err(text),
+            EncodeError::OutOfMemory { .. } => PyMemoryError::new_err(text),
             _ => PyValueError::new_err(text),
         })
     }
@@ -63,7 +64,7 @@ impl From<DecodeError> for WorldError {
         let text = error.to_string();
         Self(match error {
             DecodeError::TooDeep { .. } => PyRecursionError::new_err(text),
-            DecodeError::OverBudget { .. } => PyMemoryError::new_err(text),
+            DecodeError::OverBudget { .. } | DecodeError::OutOfMemory { .. } => PyMemoryError::new_err(text),
             _ => PyValueError::new_err(text),
         })
     }

@@ -41,13 +41,19 @@ impl Values<'_> {
 
 impl From<DecodeError> for Error {
     fn from(error: DecodeError) -> Self {
-        Self::Unreadable(error.to_string())
+        match error {
+            DecodeError::OutOfMemory { .. } => Self::raise("MemoryError", error.to_string()),
+            _ => Self::Unreadable(error.to_string()),
+        }
     }
 }
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
-        Self::Unsendable(error.to_string())
+        match error {
+            EncodeError::OutOfMemory { .. } => Self::raise("MemoryError", error.to_string()),
+            _ => Self::Unsendable(error.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use super::{SHARED_MIN, tags};
 use crate::limits::Limits;
+use crate::memory;
 use crate::world::World;
 
 /// What was wrong with bytes from the peer.
@@ -51,6 +52,12 @@ pub enum DecodeError {
     OverBudget {
         /// The limit in force.
         max: usize,
+    },
+    /// There is no memory for what the message holds.
+    #[error("there is no memory for what a message of {size} bytes holds")]
+    OutOfMemory {
+        /// Length of the message.
+        size: usize,
     },
     /// A boxing label other than 1 to 4.
     #[error("{0} is not a boxing label")]
@@ -128,6 +135,22 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// Checks that there is memory for what has been read over: for the objects, and as much again for making them and for an
+    /// answer that holds the same.
+    ///
+    /// # Errors
+    /// [`DecodeError::OutOfMemory`] if there is not.
+    pub(crate) fn check_memory(&self) -> Result<(), DecodeError> {
+        let size = self.bytes.len();
+        // The budget began with the message's own bytes on top of the limit.
+        let objects = self.max_decoded.saturating_add(size).saturating_sub(self.budget).max(size);
+        if memory::is_there(objects.saturating_mul(2)) {
+            Ok(())
+        } else {
+            Err(DecodeError::OutOfMemory { size })
+        }
     }
 
     /// Checks that nothing is left.

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use super::{SHARED_MIN, tags};
 use crate::frame::Shared;
 use crate::limits::Limits;
+use crate::memory;
 
 /// Room for what usually follows a value in its message.
 const AFTERWARDS: usize = 64;
@@ -31,6 +32,12 @@ pub enum EncodeError {
         /// What was too large.
         what: &'static str,
         /// Its size.
+        size: usize,
+    },
+    /// There is no memory for the message.
+    #[error("there is no memory for a message with a value of {size} bytes")]
+    OutOfMemory {
+        /// Size of the value.
         size: usize,
     },
 }
@@ -150,11 +157,12 @@ impl<'b> Writer<'b> {
     /// Writes bytes.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] at 4 GiB and more.
+    /// [`EncodeError::TooLarge`] at 4 GiB and more, [`EncodeError::OutOfMemory`] where there is none.
     pub fn bytes(&mut self, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes_header(value.len())?;
         // With room for what usually follows, so that a large value is not moved for it.
-        self.out.reserve(value.len() + AFTERWARDS);
+        memory::reserve(self.out, value.len() + AFTERWARDS)
+            .map_err(|_| EncodeError::OutOfMemory { size: value.len() })?;
         self.out.extend_from_slice(value);
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
-use super::{BAD_END, END, FrameError, RECEIVE_CHUNK};
+use super::{BAD_END, END, FrameError, HEAD, RECEIVE_CHUNK};
+use crate::memory;
 
 /// A buffer is used at most this much ahead of the bytes that arrived.
 const STEP: usize = 1024 * 1024;
@@ -45,10 +46,26 @@ impl Large {
         self.claimed + 1 - self.end
     }
 
+    /// Makes room for what is to be received next. Where there is none, all but the beginning is given back at once.
+    pub(super) fn make_room(&mut self) -> Result<(), FrameError> {
+        let more = self.growth();
+        if self.buffer.capacity() > self.end || memory::reserve_exact(&mut self.buffer, more).is_ok() {
+            return Ok(());
+        }
+        self.end = self.end.min(HEAD);
+        self.buffer.truncate(self.end);
+        self.buffer.shrink_to_fit();
+        Err(FrameError::OutOfMemory { size: self.claimed })
+    }
+
+    /// At most as much again as has arrived, so that a claim alone takes no memory.
+    fn growth(&self) -> usize {
+        self.missing().min(self.end.max(RECEIVE_CHUNK))
+    }
+
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.buffer.len() == self.end {
-            // At most as much again as has arrived, so that a claim alone takes no memory.
-            let more = self.missing().min(self.end.max(RECEIVE_CHUNK));
+            let more = self.growth();
             if self.buffer.capacity() == self.end {
                 self.buffer.reserve_exact(more);
             }

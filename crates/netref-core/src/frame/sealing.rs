@@ -4,6 +4,7 @@ use bytes::Bytes;
 use flate2::{Compress, Compression as Level, FlushCompress, Status};
 
 use super::{COMPRESSION_THRESHOLD, Compression, END, HEADER_LEN};
+use crate::memory;
 
 /// How much of a payload is compressed to find out whether compressing the rest is worth it.
 const SAMPLE: usize = 16 * 1024;
@@ -104,10 +105,11 @@ fn compress(own: &[u8], shared: &Shared) -> Option<Vec<u8>> {
     let Some((_, largest)) = shared.iter().max_by_key(|(_, bytes)| bytes.len()) else {
         return deflate(&own[HEADER_LEN..]);
     };
-    if !shrinks(largest) {
+    let size = own.len() + shared_len(shared);
+    if !shrinks(largest) || !memory::is_there(size) {
         return None;
     }
-    let mut payload = Vec::with_capacity(own.len() + shared_len(shared));
+    let mut payload = Vec::with_capacity(size);
     let mut from = HEADER_LEN;
     for (at, bytes) in shared {
         payload.extend_from_slice(&own[from..*at]);
@@ -119,7 +121,7 @@ fn compress(own: &[u8], shared: &Shared) -> Option<Vec<u8>> {
 }
 
 fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
-    if !shrinks(payload) {
+    if !shrinks(payload) || !memory::is_there(payload.len()) {
         return None;
     }
     let mut frame = Vec::with_capacity(payload.len() / 2 + 64);

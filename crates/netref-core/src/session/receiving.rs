@@ -131,6 +131,7 @@ impl<O: Clone, T> Session<O, T> {
         outcome?;
         let parent = if parts == 3 { Some(reader.int("the number of a parent request")?) } else { None };
         reader.finish()?;
+        reader.check_memory()?;
         if let Some(name) = name {
             return Err(ScanError::UnknownHandler(name.to_owned()));
         }
@@ -177,6 +178,7 @@ impl<O: Clone, T> Session<O, T> {
         let claims = ClaimQueue::new(claims, self.releases.clone());
         outcome?;
         reader.finish()?;
+        reader.check_memory()?;
         let Head { kind, seq, body } = head;
         let limits = self.limits.clone();
         let (thread, waiting) = (None, None);
@@ -290,7 +292,7 @@ struct Scanned<O> {
 fn class_of(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::TooDeep { .. } => "RecursionError",
-        DecodeError::OverBudget { .. } => "MemoryError",
+        DecodeError::OverBudget { .. } | DecodeError::OutOfMemory { .. } => "MemoryError",
         _ => "ValueError",
     }
 }

@@ -249,9 +249,9 @@ fn a_header_that_claims_gigabytes_allocates_a_buffer_like_any_other() {
 
 #[test]
 fn a_large_frame_takes_memory_as_it_arrives() {
-    let sent = 3 * MIB;
-    let bytes = claiming(60 * 1024 * 1024, 0, &vec![0; sent]);
-    let (_, peak) = memory::peak(|| feed(&mut Deframer::new(), &bytes, 100_000, &Limits::default()));
+    let sent = 24 * MIB;
+    let bytes = claiming(240 * 1024 * 1024, 0, &vec![0; sent]);
+    let (_, peak) = memory::peak(|| feed(&mut Deframer::new(), &bytes, 100_000, &Limits::compat()));
     assert!(peak <= 2 * (2 * sent + MIB), "{peak} bytes for {sent} received");
 }
 
@@ -265,6 +265,22 @@ fn a_zlib_bomb_takes_no_more_memory_than_the_limit() {
     assert_eq!(result, Err(FrameError::InflatesTooLarge { max: MIB, limit: "max_inflated" }));
     // The buffer of received bytes; of the payload, nothing is stored.
     assert!(peak < 2 * bomb.len() + 200_000, "{peak} bytes");
+}
+
+#[test]
+fn a_frame_that_there_is_no_memory_for_is_refused() {
+    let size = 30 * MIB;
+    let noise: Vec<u8> =
+        (0..size as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    for compression in [Compression::Off, Compression::Auto] {
+        for payload in [&noise, &vec![0; size]] {
+            let bytes = frame(payload, compression);
+            let mut deframer = Deframer::new();
+            let result = memory::scarce(40 * MIB, || feed(&mut deframer, &bytes, MIB, &Limits::compat()));
+            assert!(matches!(result, Err(FrameError::OutOfMemory { .. })), "{compression:?}: {result:?}");
+            assert!(deframer.memory() <= 7 * MIB, "and what there was is given back: {}", deframer.memory());
+        }
+    }
 }
 
 #[test]

@@ -241,6 +241,18 @@ fn each_limit_on_data_has_its_exception() {
 }
 
 #[test]
+fn what_there_is_no_memory_for_is_answered_each_time() {
+    let side = side(Limits::strict());
+    let many = dump(&Value::Tuple(vec![Value::None; 40_000]));
+    for seq in 0..20 {
+        let payload = plain_request(seq, handlers::PING, std::slice::from_ref(&many));
+        let answer = memory::scarce(34 << 20, || side.handled(payload));
+        assert_eq!(answer, [raised(seq, "MemoryError")]);
+        assert_eq!(side.handled(ping(seq)), [echoed(seq)], "the connection lives");
+    }
+}
+
+#[test]
 fn malformed_messages_are_answered_up_to_a_number() {
     let mut limits = Limits::default();
     limits.protocol_errors = 3;

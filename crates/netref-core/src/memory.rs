@@ -1,0 +1,47 @@
+//! Whether there is memory for what a peer makes this side take.
+//!
+//! An allocation that fails ends a Rust process. So what is large is tried first, and refused where there is none: on machines, or in
+//! processes, that say so (`RLIMIT_AS`, no overcommitting) rather than be ended for it. Threads that try at the same time can both be
+//! right and then not both get it; what has to be left over, for the many small things that nobody tries, makes that rare.
+
+use std::hint::black_box;
+
+/// Less than that is not tried.
+const LARGE: usize = 1024 * 1024;
+/// What has to be left over. So much glibc gives back to the system at once, and does not remember how much was asked for.
+const REST: usize = 33 * 1024 * 1024;
+
+/// There is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
+
+/// Whether so many bytes can be had at this moment.
+pub(crate) fn is_there(size: usize) -> bool {
+    if size < LARGE {
+        return true;
+    }
+    let mut trial = Vec::<u8>::new();
+    let is_there = trial.try_reserve_exact(size.saturating_add(REST)).is_ok();
+    black_box(&trial); // for else it is known that nobody uses it, and not even tried
+    is_there
+}
+
+/// Makes room for so many bytes at the end of a buffer, which may be grown by more if it grows often.
+pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) -> Result<(), OutOfMemory> {
+    let room = buffer.capacity() - buffer.len();
+    if room >= more || (is_there(more.max(buffer.capacity())) && buffer.try_reserve(more).is_ok()) {
+        Ok(())
+    } else {
+        Err(OutOfMemory)
+    }
+}
+
+/// Makes room for just so many.
+pub(crate) fn reserve_exact(buffer: &mut Vec<u8>, more: usize) -> Result<(), OutOfMemory> {
+    let room = buffer.capacity() - buffer.len();
+    if room >= more || (is_there(more) && buffer.try_reserve_exact(more).is_ok()) {
+        Ok(())
+    } else {
+        Err(OutOfMemory)
+    }
+}
