@@ -1,4 +1,6 @@
-"""What two hosts notice of a network that fails between them. In network namespaces, where the machine allows that."""
+"""What two hosts notice of a network that fails between them: in network namespaces, where the machine allows that; and what a
+connection comes to that a proxy delays, holds up, cuts and closes by half.
+"""
 
 import json
 import os
@@ -7,6 +9,7 @@ import sys
 
 import pytest
 
+import netref
 from abuse import Target, eventually, stock
 from network import Network
 from peer_process import HERE, Program
@@ -148,3 +151,90 @@ def test_lost_packets_lose_nothing(network, start_server, start_client):
             for client in clients:
                 assert client.read_line(30) == "pong"
                 assert client.read_line(30) == "200000"
+
+
+# ---- by a proxy: the soak's, which does to its one connection what it is told
+
+
+@pytest.fixture(params=SERVERS)
+def proxied(request, cleanup):
+    """A server behind the proxy, and a connection to it: ``connect(**config)``."""
+    server = Target(request.param, config={"limits": "compat"})
+    cleanup.callback(server.kill)
+    proxy = Program(sys.executable, HERE.parents[1] / "bench" / "soak" / "proxy.py", server.port)
+    cleanup.callback(proxy.kill)
+    port = int(proxy.read_line())
+
+    def connect(**config):
+        conn = netref.connect("127.0.0.1", port, config={"close_timeout": 0, **config})
+        cleanup.callback(conn.close)
+        conn.ping()
+        return conn
+
+    server.fails = proxy.write_line
+    server.connect = connect
+    return server
+
+
+def test_delay(proxied):
+    """It costs time. A heartbeat that is longer does not take it for silence."""
+    conn = proxied.connect(heartbeat=5)
+    proxied.fails("delay 0.05")
+    echo = conn.root.echo
+    results = [netref.async_(echo)(bytes([number]) * 50_000) for number in range(20)]
+    assert [result.value for result in results] == [bytes([number]) * 50_000 for number in range(20)]
+    for number in range(5):
+        value = echo(number)
+        assert value == number
+
+
+def test_stall(proxied):
+    """Shorter than what anybody waits, it is nothing but late; longer, a heartbeat ends what waits."""
+    conn = proxied.connect(heartbeat=2, sync_request_timeout=None)
+    echo = conn.root.echo
+    proxied.fails("stall 0.3")
+    value = echo("late")
+    assert value == "late"
+    proxied.fails("stall 600")
+    with pytest.raises(netref.ConnectionLost, match="heartbeat"):
+        for _ in range(1000):  # for the proxy to hear of it
+            echo("never")
+
+
+def test_stall_of_what_is_sent(proxied):
+    conn = proxied.connect(write_timeout=1, sync_request_timeout=None)
+    echo = conn.root.echo
+    proxied.fails("stall 600")
+    with pytest.raises(netref.ConnectionLost, match="write_timeout"):
+        for _ in range(20):
+            echo(os.urandom(20_000_000))
+
+
+def test_trickle(proxied):
+    """A timeout holds although something comes all the time, and the call after it is answered."""
+    conn = proxied.connect(sync_request_timeout=1)
+    echo = conn.root.echo
+    data = os.urandom(1_000_000)
+    proxied.fails("trickle 3")
+    with pytest.raises(TimeoutError):
+        for _ in range(20):
+            echo(data)
+    conn._config["sync_request_timeout"] = 30
+    value = echo(data)
+    assert value == data
+
+
+@pytest.mark.parametrize("fault", ["reset", "half-close"])
+def test_end_in_the_middle(proxied, fault):
+    """Calls that wait are told, once each, and the server lets go of the connection."""
+    idle = proxied.sockets()
+    conn = proxied.connect(sync_request_timeout=None)
+    echo = conn.root.echo
+    proxied.fails(fault)
+    with pytest.raises(netref.ConnectionLost):
+        while True:
+            results = [netref.async_(echo)(number) for number in range(100)]
+            assert [result.value for result in results] == list(range(100))
+    assert conn.closed
+    eventually(lambda: proxied.sockets() <= idle, AT_MOST)
+    assert proxied.connect().root.echo("again") == "again"
