@@ -182,10 +182,10 @@ async fn write(mut end: EndOnDrop, mut stream: WriteHalf) {
         () = too_late => Ok(()),
     };
     if let Err(reason) = written {
-        // What the peer sent last, or how it hung up, says more than that it takes nothing any more. As long as something
-        // comes, it is read.
+        // What the peer sent last, or how it hung up, says more than that nothing can be written any more. As long as something
+        // comes, it is read: but not of a peer that is still there, and could go on for ever.
         let mut received = None;
-        while received.replace(driver.received()) != received {
+        while matches!(reason, EndReason::Transport(_)) && received.replace(driver.received()) != received {
             tokio::select! {
                 _ = driver.wait_closed() => return,
                 () = driver.sleep(LAST_WORDS) => {}
