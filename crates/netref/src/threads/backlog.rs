@@ -90,7 +90,7 @@ impl<H: Host> Link<H> {
         self.begin_next();
         if self.backlog.beginning.load(Ordering::Relaxed) != NONE {
             // The watch sees to it that no other waits for this one for long.
-            self.attend();
+            self.be_watched();
         }
     }
 

@@ -43,7 +43,7 @@ impl<H: Host> Link<H> {
             let link: Arc<dyn Watched> = self.clone();
             watch_pulse(Arc::downgrade(&link), pulse.started + pulse.interval);
             // Somebody has to read for an answer to be heard.
-            self.attend();
+            self.be_watched();
         }
     }
 
@@ -86,7 +86,7 @@ impl<H: Host> Link<H> {
     /// Whether somebody reads, or soon will, and nothing keeps them from it.
     fn is_listened_to(self: &Arc<Self>) -> bool {
         if self.background && !self.turn.look().taken {
-            self.attend();
+            self.be_watched();
         }
         (self.background || self.turn.look().taken) && !self.is_overloaded()
     }
@@ -102,7 +102,7 @@ impl<H: Host> Link<H> {
                 // Whatever the answer is, it is heard.
                 drop(self.session().abandon(seq));
                 self.unsettled.store(true, Ordering::Release);
-                self.attend();
+                self.be_watched();
             }
         }
     }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -100,9 +100,15 @@ pub struct Link<H: Host> {
     pub(super) calls: AtomicU64,
     pub(super) received: AtomicU64,
     watched: AtomicBool,
+    is_attended: AtomicBool,
+    /// How often in a row nothing had happened when it was not attended.
+    quiet_looks: AtomicU32,
     last_epoch: AtomicU64,
     process: u32,
 }
+
+/// After as many looks at which nothing had happened, about 80 ms, also a link that is not attended is read in the background.
+const LOOKS_UNATTENDED: u32 = 12;
 
 impl<H: Host> Link<H> {
     /// Starts a link over a connected transport.
@@ -145,6 +151,8 @@ impl<H: Host> Link<H> {
             calls: AtomicU64::new(0),
             received: AtomicU64::new(0),
             watched: AtomicBool::new(false),
+            is_attended: AtomicBool::new(false),
+            quiet_looks: AtomicU32::new(0),
             last_epoch: AtomicU64::new(u64::MAX),
             process: process::id(),
         });
@@ -204,8 +212,14 @@ impl<H: Host> Link<H> {
         self.is_succeeded.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks.
+    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks. Until then that is
+    /// done only when nobody has read for a while: what makes the connection ready shall see messages in their order.
     pub fn attend(self: &Arc<Self>) {
+        self.is_attended.store(true, Ordering::Relaxed);
+        self.be_watched();
+    }
+
+    pub(super) fn be_watched(self: &Arc<Self>) {
         if !self.watched.swap(true, Ordering::AcqRel) {
             let link: Arc<dyn Watched> = self.clone();
             watch(Arc::downgrade(&link));
@@ -219,7 +233,7 @@ impl<H: Host> Link<H> {
         }
         self.releases.push(pack, count);
         if !self.is_closed() {
-            self.attend();
+            self.be_watched();
         }
     }
 
@@ -271,7 +285,7 @@ impl<H: Host> Link<H> {
         let own = running::requests_of(self.address());
         self.session().ignore_requests();
         if self.session().inflight() > own {
-            self.attend();
+            self.be_watched();
         }
         let heeds_signals = self.host.heeds_signals();
         loop {
@@ -441,7 +455,9 @@ impl<H: Host> Watched for Link<H> {
         let is_needed = self.tick_backlog();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
-        if !quiet {
+        let looks = if quiet { self.quiet_looks.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.quiet_looks.store(looks.min(LOOKS_UNATTENDED), Ordering::Relaxed);
+        if !quiet || (looks < LOOKS_UNATTENDED && !self.is_attended.load(Ordering::Relaxed)) {
             return !self.watched.swap(true, Ordering::AcqRel);
         }
         let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);

@@ -338,7 +338,7 @@ impl<H: Host> Link<H> {
                 Flush::Full(given_up_at) => {
                     if deadline.is_some_and(|at| Instant::now() >= at) {
                         // What is queued stays so, and goes out when there is room; only the wait is over.
-                        self.attend();
+                        self.be_watched();
                         return Ok(());
                     }
                     let deadline = earlier(deadline, given_up_at);

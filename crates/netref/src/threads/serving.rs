@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
+use netref_core::request::handlers;
 use netref_core::session::Event;
 
 use super::call::{MAX_NESTING, Step};
@@ -74,7 +75,7 @@ impl<H: Host> Link<H> {
         let orphans = call.leave();
         // Whoever gave up the turn left it to this thread, which got what it waited for all the same.
         if self.turn.leave(call, orphans.is_some()) {
-            self.attend();
+            self.be_watched();
         }
         for request in orphans.into_iter().flatten() {
             self.run_on_pool(request);
@@ -194,7 +195,7 @@ impl<H: Host> Link<H> {
         loop {
             let pause = self.read(&Goal::Background, None, &mut false);
             if self.turn.give_up() {
-                self.attend();
+                self.be_watched();
             }
             if matches!(pause, Pause::Return) {
                 return;
@@ -222,7 +223,7 @@ impl<H: Host> Link<H> {
             call.begin_running();
         }
         if self.turn.give_up() {
-            self.attend();
+            self.be_watched();
         }
         self.carry_out(goal, pause)?;
         Ok(worked)
@@ -434,7 +435,10 @@ impl<H: Host> Link<H> {
                 }
                 _ => request.parent().and_then(|seq| session.token(seq).cloned()),
             };
-            (caller, session.features().chain || request.thread().is_some())
+            let is_told = session.features().chain || request.thread().is_some();
+            // What a proxy is made of is asked for between calls. The waiting thread answers before it goes on, so that a
+            // service that asks for the peer's root as its client connects has it before the client's first call.
+            (caller, is_told && !matches!(request.handler(), handlers::GETROOT | handlers::INSPECT))
         };
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {
