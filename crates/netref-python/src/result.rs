@@ -389,8 +389,7 @@ impl AsyncResult {
     fn __repr__(slf: &Bound<'_, Self>) -> String {
         let has_expired = slf.get().has_expired();
         let state = match &slf.get().state().outcome {
-            Some(Ok(_)) => "ready",
-            Some(Err(_)) => "error",
+            Some(_) => "ready",
             None if has_expired => "expired",
             None => "pending",
         };

@@ -100,6 +100,7 @@ def functions_to_be_called_with_a_result(side):
     failed.add_callback(lambda r: seen.append(r.error))
     failed.wait()
     assert seen[3:] == [True]
+    assert [repr(known).rpartition(" at ")[0] for known in (result, failed)] == ["<AsyncResult object (ready)"] * 2
 
 
 def results_that_expire(side):
@@ -107,7 +108,9 @@ def results_that_expire(side):
     root = side.connect(side.far(_serve)).root
     result = rpyc.async_(root.sleep)(0.5)
     result.set_expiry(0.1)
+    assert "(pending)" in repr(result)
     raises(rpyc.AsyncResultTimeout, result.wait)
+    assert "(expired)" in repr(result)
     assert result.expired and not result.ready
     raises(rpyc.core.async_.AsyncResultTimeout, lambda: result.value)
     fresh = rpyc.async_(root.add)(1)
