@@ -159,13 +159,14 @@ def test_tcp_client_that_says_nothing_is_dropped(cleanup):
     server.close()
 
 
-def test_closing(start):
+def test_closing(monkeypatch, kind, start):
+    monkeypatch.setattr(KINDS[kind][0], "TIMEOUT", 60)  # it does not wait for a time-out
     server, _ = start()
-    began = time.monotonic()
     server.close()
-    while server.sock is not None and time.monotonic() < began + 10:
+    deadline = time.monotonic() + 20
+    while server.sock is not None:
+        assert time.monotonic() < deadline, "it still waits"
         threading.Event().wait(0.01)
-    assert time.monotonic() - began < 0.9  # it does not wait for a time-out
     with pytest.raises(ValueError, match="not running"):
         server.close()
     with pytest.raises(ValueError, match="disposed"):
