@@ -221,20 +221,6 @@ def test_closing_from_the_server(pair):
         _ = client.root
 
 
-def test_closing_from_within_a_request(pair):
-    class Closes(netref.Service):
-        def on_connect(self, conn):
-            self._conn = conn
-
-        def exposed_close(self):
-            self._conn.close()
-
-    client, server = pair(Closes)
-    with pytest.raises(EOFError, match="closed"):
-        client.root.close()
-    until(lambda: client.closed and server.closed)
-
-
 def test_closing_while_others_wait(pair):
     entered, leave = threading.Event(), threading.Event()
 
