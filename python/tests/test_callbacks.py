@@ -42,37 +42,6 @@ def test_callback_runs_on_the_thread_that_waits(root):
     assert root.call(threading.get_ident) == threading.get_ident()
 
 
-def test_root_is_given_by_the_thread_that_waits(pair):
-    """Though the request is part of no call of this side's. A service that asks for the client's root as it connects could be
-    called before it had that: the client answered on a thread of its own, while the one that waited went on."""
-    answered_on = []
-
-    class Noting(netref.Connection):
-        @property
-        def _local_root(self):
-            answered_on.append(threading.get_ident())
-            return vars(self)["_given_root"]
-
-        @_local_root.setter
-        def _local_root(self, root):
-            vars(self)["_given_root"] = root
-
-    class Client(netref.Service):
-        _protocol = Noting
-
-    class Asks(netref.Service):
-        def exposed_ask(self):
-            thread = threading.Thread(target=getattr, args=(server, "root"))
-            thread.start()
-            thread.join(20)
-            return server._remote_root is not None
-
-    client, server = pair(Asks, client_service=Client)
-    ask = client.root.ask
-    assert ask()
-    assert answered_on == [threading.get_ident()]
-
-
 def test_arguments_of_all_kinds(root):
     def collect(*args, **kwargs):
         return args, tuple(kwargs.items())

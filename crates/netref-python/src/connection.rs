@@ -166,6 +166,12 @@ impl Connection {
         AsyncResult::start(slf, handler, &args.iter().collect::<Vec<_>>(), timeout)
     }
 
+    /// Has requests of the peer wait until it is attended, but for those on which this side may depend until then.
+    fn _hold(&self) -> PyResult<()> {
+        self.link()?.hold();
+        Ok(())
+    }
+
     /// Has the peer served in the background from now on, whenever no thread of this side waits for it.
     fn _attend(&self) -> PyResult<()> {
         self.link()?.attend();

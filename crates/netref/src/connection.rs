@@ -355,12 +355,19 @@ impl Options {
         Error::Connect { url: url.to_owned(), source }
     }
 
-    /// Makes a connection with a client whose socket was accepted, after the handshake if there is to be one. It is to be served.
+    /// Makes a connection with a client whose socket was accepted, after the handshake if there is to be one. Its requests are
+    /// held until it is [attended](Peer::attend).
     pub(crate) fn accept(&self, socket: OwnedFd, service: ObjectRef) -> Result<Connection> {
-        let Some(handshake) = &self.handshake else { return self.start(socket, Some(service), false) };
-        let peer = address_of(&socket);
-        let secured = handshake.accept(socket, self.handshake_deadline())?;
-        Ok(self.start_over(secured, peer, Some(service), false))
+        let connection = match &self.handshake {
+            None => self.start(socket, Some(service), false)?,
+            Some(handshake) => {
+                let peer = address_of(&socket);
+                let secured = handshake.accept(socket, self.handshake_deadline())?;
+                self.start_over(secured, peer, Some(service), false)
+            }
+        };
+        connection.peer.hold();
+        Ok(connection)
     }
 
     pub(crate) fn handshake_deadline(&self) -> Option<Instant> {

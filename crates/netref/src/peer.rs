@@ -74,6 +74,16 @@ impl Peer {
 
     // ---- the connection
 
+    /// Has requests of the peer wait until it is [attended](Self::attend).
+    pub(crate) fn hold(&self) {
+        match self {
+            Self::Threads(peer) => peer.hold(),
+            // Its server has it begin so.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(_) => {}
+        }
+    }
+
     /// Has the peer served though nobody here waits.
     pub(crate) fn attend(&self) {
         match self {

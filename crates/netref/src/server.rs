@@ -206,6 +206,7 @@ impl Server {
             return count(&self.counters.failed);
         }
         connection.peer().on_end(Box::new(move |closed| service.disconnected(closed)));
+        connection.peer().attend();
         connection.serve_all();
         count(&self.counters.served);
     }

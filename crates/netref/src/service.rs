@@ -14,6 +14,9 @@ use crate::value::Value;
 pub trait Service: Object {
     /// A client has connected. An error, or a panic, refuses it.
     ///
+    /// What the client asks waits until this has returned, but for what is part of calls that are made here. With threads, also
+    /// other requests run while this waits for a call of a function or method of the client's, which may depend on them.
+    ///
     /// # Errors
     /// Whatever the service finds wrong with the client.
     fn connected(&self, connection: &Connection) -> Result<()> {

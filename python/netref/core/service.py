@@ -57,6 +57,7 @@ class Service:
         """Makes a connection over a channel that offers this service."""
         service = self() if isinstance(self, type) else self
         conn = service._protocol(service, channel, config)
+        conn._hold()
         service.on_connect(conn)
         conn._attend()
         return conn

@@ -107,6 +107,10 @@ impl ThreadsPeer {
         self.0.link.expect_successor();
     }
 
+    pub(super) fn hold(&self) {
+        self.0.link.hold();
+    }
+
     pub(super) fn attend(&self) {
         self.0.link.attend();
     }

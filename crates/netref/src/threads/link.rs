@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -100,15 +100,9 @@ pub struct Link<H: Host> {
     pub(super) calls: AtomicU64,
     pub(super) received: AtomicU64,
     watched: AtomicBool,
-    is_attended: AtomicBool,
-    /// How often in a row nothing had happened when it was not attended.
-    quiet_looks: AtomicU32,
     last_epoch: AtomicU64,
     process: u32,
 }
-
-/// After as many looks at which nothing had happened, about 80 ms, also a link that is not attended is read in the background.
-const LOOKS_UNATTENDED: u32 = 12;
 
 impl<H: Host> Link<H> {
     /// Starts a link over a connected transport.
@@ -151,8 +145,6 @@ impl<H: Host> Link<H> {
             calls: AtomicU64::new(0),
             received: AtomicU64::new(0),
             watched: AtomicBool::new(false),
-            is_attended: AtomicBool::new(false),
-            quiet_looks: AtomicU32::new(0),
             last_epoch: AtomicU64::new(u64::MAX),
             process: process::id(),
         });
@@ -212,10 +204,17 @@ impl<H: Host> Link<H> {
         self.is_succeeded.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks. Until then that is
-    /// done only when nobody has read for a while: what makes the connection ready shall see messages in their order.
+    /// Has requests of the peer wait until the link is [attended](Self::attend), so that none is carried out while this side
+    /// prepares for it: but for those that are part of a call of this side, or on which making a proxy depends. While this
+    /// side waits for a call of functions of the peer's, they are carried out all the same, for it may depend on them.
+    pub fn hold(&self) {
+        self.backlog.hold();
+    }
+
+    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks, and requests that
+    /// are [held](Self::hold) begin.
     pub fn attend(self: &Arc<Self>) {
-        self.is_attended.store(true, Ordering::Relaxed);
+        self.backlog.let_go();
         self.be_watched();
     }
 
@@ -453,11 +452,10 @@ impl<H: Host> Watched for Link<H> {
         // First of all: whoever gives up the turn from now on asks to be watched again.
         self.watched.store(false, Ordering::Release);
         let is_needed = self.tick_backlog();
+        self.tick_held();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
-        let looks = if quiet { self.quiet_looks.load(Ordering::Relaxed) + 1 } else { 0 };
-        self.quiet_looks.store(looks.min(LOOKS_UNATTENDED), Ordering::Relaxed);
-        if !quiet || (looks < LOOKS_UNATTENDED && !self.is_attended.load(Ordering::Relaxed)) {
+        if !quiet {
             return !self.watched.swap(true, Ordering::AcqRel);
         }
         let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use netref_core::frame::FrameError;
 use netref_core::message::Inbound;
-use netref_core::request::handlers;
 use netref_core::session::Event;
 
 use super::call::{MAX_NESTING, Step};
@@ -137,6 +136,9 @@ impl<H: Host> Link<H> {
                 }
                 Step::Wait => {}
             }
+            if self.begin_held(&Goal::One(server))? {
+                return Ok(true);
+            }
             // A deadline that has passed already still allows for what has arrived.
             if self.turn.take_or_follow(server) {
                 let worked = self.read_until(&Goal::One(server), reading)?;
@@ -171,6 +173,9 @@ impl<H: Host> Link<H> {
                 return Err(WaitError::TimedOut);
             }
             has_waited = true;
+            if self.begin_held(&Goal::Call(call))? {
+                continue;
+            }
             if self.turn.take_or_follow(call) {
                 self.read_until(&Goal::Call(call), deadline)?;
             } else {
@@ -259,20 +264,23 @@ impl<H: Host> Link<H> {
         let mut reads = 0;
         loop {
             loop {
-                match incoming.next_payload(|beginning| self.session().expects(beginning)) {
-                    Ok(Some(payload)) => {
-                        *worked = true;
-                        if let Some(pause) = self.accept(goal, payload) {
-                            return pause;
-                        }
-                        // What has arrived is worked off even if this thread has all it wants: nobody else may look for
-                        // a while. Usually that is nothing.
-                        if !incoming.is_mid_frame() && !self.has_unsent() && self.is_reached(goal, *worked) {
-                            return Pause::Return;
-                        }
+                let pause = if let Some(request) = self.next_held(goal) {
+                    self.assign(goal, request)
+                } else {
+                    match incoming.next_payload(|beginning| self.session().expects(beginning)) {
+                        Ok(Some(payload)) => self.accept(goal, payload),
+                        Ok(None) => break,
+                        Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
                     }
-                    Ok(None) => break,
-                    Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
+                };
+                *worked = true;
+                if let Some(pause) = pause {
+                    return pause;
+                }
+                // What has arrived is worked off even if this thread has all it wants: nobody else may look for a while.
+                // Usually that is nothing.
+                if !incoming.is_mid_frame() && !self.has_unsent() && self.is_reached(goal, *worked) {
+                    return Pause::Return;
                 }
             }
             let (is_full, given_up_at, failure) = match self.flush() {
@@ -374,7 +382,9 @@ impl<H: Host> Link<H> {
             (event, session.take_garbage())
         };
         let pause = match event {
-            Ok(Event::Request(request)) => self.place(goal, request),
+            Ok(Event::Request(request)) => {
+                self.hold_back(goal, request).and_then(|request| self.assign(goal, request))
+            }
             Ok(Event::Reply { token, message }) => {
                 token.complete(message.map_err(CallError::Unreadable)).map(Pause::CallBack)
             }
@@ -394,8 +404,20 @@ impl<H: Host> Link<H> {
         if garbage.is_empty() { pause } else { Some(Pause::Drop(garbage)) }
     }
 
+    /// Begins the first of the requests that were held back, if it may begin. False if there is none.
+    pub(super) fn begin_held(self: &Arc<Self>, goal: &Goal<'_, H::Shared>) -> Result<bool, Interrupted> {
+        let Some(request) = self.next_held(goal) else { return Ok(false) };
+        if let Some(pause) = self.assign(goal, request) {
+            if let Goal::Call(call) | Goal::One(call) = goal {
+                call.begin_running();
+            }
+            self.carry_out(goal, pause)?;
+        }
+        Ok(true)
+    }
+
     /// Decides which thread runs a request: this one if it returns something.
-    fn place(
+    fn assign(
         self: &Arc<Self>,
         goal: &Goal<'_, H::Shared>,
         request: Inbound<H::Shared>,
@@ -435,10 +457,8 @@ impl<H: Host> Link<H> {
                 }
                 _ => request.parent().and_then(|seq| session.token(seq).cloned()),
             };
-            let is_told = session.features().chain || request.thread().is_some();
-            // What a proxy is made of is asked for between calls. The waiting thread answers before it goes on, so that a
-            // service that asks for the peer's root as its client connects has it before the client's first call.
-            (caller, is_told && !matches!(request.handler(), handlers::GETROOT | handlers::INSPECT))
+            // While this side is not ready for requests, the thread that makes it so runs those that it may depend on.
+            (caller, (session.features().chain || request.thread().is_some()) && !self.backlog.holds())
         };
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {

@@ -1,13 +1,14 @@
 //! Functions and objects of one side used by the other, while it is used itself.
 
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use netref::{Args, Connection, Error, Options, Server, Service, Value, function, function_with_args};
 
-use crate::lab::{Running, both_ends, both_ends_and_lab, raised, serve_lab};
+use crate::lab::{Running, both_ends, both_ends_and_lab, eventually, raised, serve_lab};
 
 #[test]
 fn a_callback_runs_on_the_thread_that_waits() {
@@ -95,6 +96,30 @@ fn a_callback_checks_its_arguments() {
     assert_eq!(raised(lab.call_method("call", (twice.clone(), 1, 2))), "TypeError");
     assert_eq!(raised(lab.call_method("call", (twice.clone(),))), "TypeError");
     assert_eq!(lab.call_method("call", (twice, 4)).unwrap(), Value::Int(8));
+}
+
+/// It was, when it had asked for the client's root and then went on for a while.
+#[test]
+fn a_service_is_not_called_before_it_is_ready() {
+    struct Prepares(Arc<AtomicBool>);
+    #[netref::object]
+    impl Prepares {
+        fn is_ready(&self) -> bool {
+            self.0.load(Ordering::Acquire)
+        }
+    }
+    impl Service for Prepares {
+        fn connected(&self, connection: &Connection) -> netref::Result<()> {
+            connection.root()?;
+            // The request for its root, and the call.
+            eventually(connection, "the call is here", || connection.stats().requests_served >= 2);
+            self.0.store(true, Ordering::Release);
+            Ok(())
+        }
+    }
+    let running = Running::start(Server::bind("tcp://127.0.0.1:0", || Prepares(Arc::default())).unwrap());
+    let conn = running.connect();
+    assert_eq!(conn.root().unwrap().call_method("is_ready", ()).unwrap(), Value::Bool(true));
 }
 
 /// Nothing was read before the first call of this side.
