@@ -11,14 +11,13 @@ import pytest
 import netref
 from peer_process import STOCK6, Program, interpreter
 
-
 #: For copies of dates, for the limits of ``with netref.timeout``, and for what the processes of a ForkingServer count together.
 ALSO_IMPORTED = {"datetime", "_datetime", "contextvars", "_contextvars", "mmap"}
 
 
 @STOCK6
 def test_little_is_imported_that_stock_does_not_import():
-    """What importing takes is counted in modules, since a clock would also count what else the machine does (``bench/import_time.py`` has one)."""
+    """What importing takes, counted in modules; ``bench/import_time.py`` has the times."""
     imported = {}
     for implementation in ("netref", "rpyc"):
         code = f"import sys\nbefore = set(sys.modules)\nimport {implementation}\nprint(*set(sys.modules) - before)"
