@@ -138,14 +138,15 @@ impl<H: Host> Link<H> {
         next
     }
 
-    /// Waiting for a basic request depends on no request of the peer's. Waiting for anything else may.
-    /// Has those requests that were kept begin for which nobody has come, though they may. Called at each tick of the watch.
+    /// Has requests that were kept begin if nobody has come for them, though they may. Called when a tick of the watch has
+    /// passed in which nothing happened.
     pub(super) fn tick_held(self: &Arc<Self>) {
         if self.backlog.has_held.load(Ordering::Relaxed) && !self.backlog.holds() {
             self.spawn(|link| while link.begin_held(&Goal::Background) == Ok(true) {});
         }
     }
 
+    /// Waiting for a basic request depends on no request of the peer's. Waiting for anything else may.
     fn is_held(&self, goal: &Goal<'_, H::Shared>) -> bool {
         self.backlog.holds()
             && match goal {

@@ -215,6 +215,8 @@ impl<H: Host> Link<H> {
     /// are [held](Self::hold) begin.
     pub fn attend(self: &Arc<Self>) {
         self.backlog.let_go();
+        // A thread that is about to serve comes before the watch does.
+        self.last_epoch.store(u64::MAX, Ordering::Release);
         self.be_watched();
     }
 
@@ -452,12 +454,12 @@ impl<H: Host> Watched for Link<H> {
         // First of all: whoever gives up the turn from now on asks to be watched again.
         self.watched.store(false, Ordering::Release);
         let is_needed = self.tick_backlog();
-        self.tick_held();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
         if !quiet {
             return !self.watched.swap(true, Ordering::AcqRel);
         }
+        self.tick_held();
         let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);
         // Nothing happened since the last look.
         if self.background && !glance.taken && self.turn.try_take() {
