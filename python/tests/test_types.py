@@ -2,6 +2,8 @@
 
 import collections.abc
 import enum
+import sys
+import types
 
 import pytest
 
@@ -28,6 +30,30 @@ def test_class_known_on_both_sides(root):
     assert isinstance(plain, peer_services.Plain)
     assert plain.__class__ is peer_services.Plain
     assert not isinstance(plain, peer_services.Vector)
+
+
+def test_class_that_becomes_known_later(pair, monkeypatch):
+    """A program may import the module, such as numpy, when it has met objects of its classes already."""
+    later = types.ModuleType("imported_later")
+    later.Thing = type("Thing", (), {"__module__": "imported_later"})
+
+    class Makes(netref.Service):
+        def exposed_make(self):
+            return later.Thing()
+
+        def exposed_class_(self):
+            return later.Thing
+
+    client, _ = pair(Makes, {"allow_all_attrs": True})
+    first = client.root.make()
+    assert isinstance(first.__class__, BaseNetref)
+    assert not isinstance(first, later.Thing)
+    monkeypatch.setitem(sys.modules, "imported_later", later)
+    for thing in first, client.root.make():
+        assert isinstance(thing, later.Thing)
+        assert thing.__class__ is later.Thing
+    assert client.root.class_().__class__ is type
+    assert isinstance(later.Thing(), client.root.class_())
 
 
 def test_remote_classes(root):

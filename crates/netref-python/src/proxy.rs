@@ -60,6 +60,13 @@ pub(crate) fn pack_tuple<'py>(py: Python<'py>, pack: &IdPack) -> PyResult<Bound<
 }
 
 impl BaseNetref {
+    /// What stands for the remote object's class in this process, or None. Its module may have been imported since the class
+    /// of the proxy was made.
+    fn describe_class<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let module = py.import(intern!(py, "netref.core.netref"))?;
+        module.call_method1(intern!(py, "_describe_class"), (&*self.pack.name,))
+    }
+
     pub(crate) fn pack(&self) -> &IdPack {
         &self.pack
     }
@@ -192,11 +199,14 @@ impl BaseNetref {
             Attribute::Deleted => Err(PyAttributeError::new_err(text.to_owned())),
             Attribute::Class => {
                 let class = generic_getattr(slf.as_any(), name)?;
-                if class.is_none() {
-                    Self::request(slf, handlers::GETATTR, &[intern!(py, "__class__").as_any()])
-                } else {
-                    Ok(class)
+                if !class.is_none() {
+                    return Ok(class);
                 }
+                let described = slf.get().describe_class(py)?;
+                if described.is_none() {
+                    return Self::request(slf, handlers::GETATTR, &[intern!(py, "__class__").as_any()]);
+                }
+                described.call_method1(intern!(py, "__get__"), (slf, slf.get_type()))
             }
         }
     }
@@ -299,7 +309,7 @@ impl BaseNetref {
         }
         let Ok(instance) = other.cast::<Self>() else {
             // A local object can only be an instance of a class that is here under the same name.
-            let described = slf.get_type().getattr(intern!(py, "__dict__"))?.get_item("__class__")?;
+            let described = this.describe_class(py)?;
             return if described.is_none() {
                 Ok(false)
             } else {
