@@ -114,6 +114,19 @@ def test_what_was_held_begins_though_nobody_serves(serve, connect):
     assert answers.get(timeout=20) is True
 
 
+def test_refusing_a_client_that_calls_already(serve, connect):
+    """The end does not wait for the call to be answered, which it will not be."""
+
+    def refuse(conn):
+        assert conn.root is not None
+        until(lambda: conn.stats()["unanswered"] > 0)
+        conn.close()
+
+    conn = connect(serve(Prepares(refuse), protocol_config={"close_timeout": 120}), config={"sync_request_timeout": 20})
+    with pytest.raises(EOFError, match="closed"):
+        conn.root.is_ready()
+
+
 def test_a_service_may_serve_while_it_prepares(serve, connect):
     service = Prepares(lambda conn: until(lambda: conn.serve(0.1) and service.threads))
     conn = connect(serve(service))

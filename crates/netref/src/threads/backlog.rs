@@ -77,6 +77,11 @@ impl<S> Backlog<S> {
         self.holds.load(Ordering::Acquire)
     }
 
+    /// How many requests wait for this side to be ready.
+    pub(super) fn held(&self) -> usize {
+        if self.holds() { self.lock().held.len() } else { 0 }
+    }
+
     /// The request that is to begin next, if it may. It is running from now on.
     fn next(&self, state: &mut State<S>, max: usize) -> Option<Inbound<S>> {
         if state.beginning.is_some() || state.running >= max {

@@ -280,18 +280,18 @@ impl<H: Host> Link<H> {
         outcome
     }
 
-    /// Waits until the peer's requests are answered, but for those that the calling thread is part of. It may be one of them
-    /// that had this thread close the connection.
+    /// Waits until the peer's requests are answered, but for those that the calling thread is part of, and those that are held
+    /// back until it is done. It may be one of the former that had this thread close the connection.
     fn answer_requests(self: &Arc<Self>, deadline: Instant) -> Result<(), Interrupted> {
-        let own = running::requests_of(self.address());
         self.session().ignore_requests();
-        if self.session().inflight() > own {
+        let unanswered = running::requests_of(self.address()) + self.backlog.held();
+        if self.session().inflight() > unanswered {
             self.be_watched();
         }
         let heeds_signals = self.host.heeds_signals();
         loop {
             let until = if heeds_signals { deadline.min(Instant::now() + SIGNAL_CHECK) } else { deadline };
-            if self.host.blocking(|| self.wait_for_answers(own, Some(until))) || Instant::now() >= deadline {
+            if self.host.blocking(|| self.wait_for_answers(unanswered, Some(until))) || Instant::now() >= deadline {
                 return Ok(());
             }
             self.host.check_signals()?;
