@@ -66,18 +66,22 @@ impl Connection {
         compress: bool,
         background: bool,
     ) -> PyResult<()> {
+        let serve = serve(config)?;
         let options = LinkOptions {
             limits: limits::configured(config)?,
             dialect: dialect(config, initiator)?,
             compression: if compress { Compression::Auto } else { Compression::Off },
             dispatch: dispatch(config)?,
             bind_threads: binds_threads(config)?,
-            background: background && serves_in_background(config)?,
+            background: background && serve == Serve::Background,
             heartbeat: heartbeat(config)?,
             features: Features::ALL,
         };
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
         link.host().attach_to(slf)?;
+        if serve == Serve::Manual {
+            link.serve_by_hand();
+        }
         if over.get_item(0)?.eq("green")? {
             link.host().run_under(&over.get_item(2)?);
         }
@@ -195,6 +199,7 @@ impl Connection {
         if let Some(reason) = link.closed() {
             return Err(closed(&reason));
         }
+        link.serve_by_hand();
         let served = link.serve_one(deadline(timeout)).map_err(|Interrupted| take_interrupt())?;
         match link.closed() {
             Some(reason) if !served => Err(closed(&reason)),
@@ -550,11 +555,22 @@ fn binds_threads(config: &Bound<'_, PyDict>) -> PyResult<bool> {
     config.get_item("bind_threads")?.map_or(Ok(false), |value| value.is_truthy())
 }
 
-fn serves_in_background(config: &Bound<'_, PyDict>) -> PyResult<bool> {
-    let Some(serve) = config.get_item("serve")? else { return Ok(true) };
+/// Who serves the peer while nobody waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serve {
+    Background,
+    /// The program, as with RPyC.
+    Manual,
+    /// The threads of a server that watches its connections by itself.
+    Workers,
+}
+
+fn serve(config: &Bound<'_, PyDict>) -> PyResult<Serve> {
+    let Some(serve) = config.get_item("serve")? else { return Ok(Serve::Background) };
     match serve.extract::<String>().ok().as_deref() {
-        Some("background") => Ok(true),
-        Some("manual") => Ok(false),
+        Some("background") => Ok(Serve::Background),
+        Some("manual") => Ok(Serve::Manual),
+        Some("workers") => Ok(Serve::Workers),
         _ => Err(PyValueError::new_err(format!(
             "the setting serve is {serve}, not \"background\" or \"manual\""
         ))),

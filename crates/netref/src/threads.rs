@@ -35,6 +35,7 @@ mod call;
 mod errands;
 mod event_loop;
 mod heartbeat;
+mod held;
 mod host;
 mod link;
 mod pipes;

@@ -95,7 +95,7 @@ class ThreadPoolServer(Server):
         self.clients.discard(original)
         self.clients.add(sock)
         # Only the workers read: what a client sends while nobody waits for it must wake the thread that watches.
-        conn = self._connect_to_client(sock, credentials, connid=str(sock.getpeername()), serve="manual")
+        conn = self._connect_to_client(sock, credentials, connid=str(sock.getpeername()), serve="workers")
         return sock, conn
 
     # Watching: one thread.

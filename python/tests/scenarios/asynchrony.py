@@ -209,6 +209,31 @@ def serving_by_hand(side):
     assert conn.fileno() == conn._channel.stream.fileno()
 
 
+def the_thread_that_serves_does_everything(side):
+    """As a program needs whose windows are bound to a thread, which looks at its connection now and then."""
+    conn = side.connect(side.far(_serve))
+    conn.poll_all()
+    here, seen = threading.get_ident(), []
+
+    def note(*_):
+        seen.append(threading.get_ident() == here)
+
+    def look_until(count):
+        deadline = time.monotonic() + 20
+        while len(seen) < count:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.05)  # what else it does
+            conn.poll_all()
+
+    for count in range(1, 4):
+        conn.root.call_later(note)
+        look_until(count)
+    result = side.rpyc.async_(conn.root.sleep)(0.01)
+    result.add_callback(note)
+    look_until(4)
+    assert all(seen)
+
+
 def many_threads_on_one_connection(side):
     root = side.connect(side.far(_serve)).root
     add = root.add

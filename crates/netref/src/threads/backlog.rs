@@ -1,17 +1,16 @@
-//! Requests that wait: for this side to be ready, for a pool thread, or to be read at all.
+//! Requests that wait: for a pool thread, or to be read at all.
 //!
 //! A request that no waiting thread is due to run takes a pool thread, and only so many run at a time. Those that wait are kept
 //! in memory, of which they may take so much. Then nothing more is read: the peer feels it. But a side that waits for a
 //! reply goes on reading, for the reply may be behind them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
 use netref_core::message::{Inbound, Seq};
-use netref_core::request::handlers;
 
 use super::serving::{Goal, Pause, SIGNAL_CHECK, earlier};
 use super::{Host, Link};
@@ -26,18 +25,12 @@ pub(super) struct Backlog<S> {
     state: Mutex<State<S>>,
     /// The request that is about to begin, for those that only want to know whether it is theirs.
     beginning: AtomicI64,
-    /// This side is not ready for requests yet.
-    holds: AtomicBool,
-    /// Something is in `held`.
-    has_held: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State<S> {
     running: usize,
     waiting: VecDeque<Inbound<S>>,
-    /// Those that wait for this side to be ready, and then for a thread to see to them.
-    held: VecDeque<Inbound<S>>,
     /// The request that is about to begin, and whether the watch has seen it.
     beginning: Option<(Seq, bool)>,
 }
@@ -47,39 +40,13 @@ const NONE: Seq = Seq::MIN;
 
 impl<S> Backlog<S> {
     pub(super) fn new() -> Self {
-        let state = State { running: 0, waiting: VecDeque::new(), held: VecDeque::new(), beginning: None };
-        Self {
-            state: Mutex::new(state),
-            beginning: AtomicI64::new(NONE),
-            holds: AtomicBool::new(false),
-            has_held: AtomicBool::new(false),
-        }
+        let state = State { running: 0, waiting: VecDeque::new(), beginning: None };
+        Self { state: Mutex::new(state), beginning: AtomicI64::new(NONE) }
     }
 
     /// Takes out what has not begun.
     pub(super) fn clear(&self) -> VecDeque<Inbound<S>> {
-        let mut state = self.lock();
-        let mut all = std::mem::take(&mut state.held);
-        all.append(&mut state.waiting);
-        all
-    }
-
-    pub(super) fn hold(&self) {
-        self.holds.store(true, Ordering::Release);
-    }
-
-    pub(super) fn let_go(&self) {
-        self.holds.store(false, Ordering::Release);
-    }
-
-    /// Requests that are part of no call of this side wait, see [`Link::hold`].
-    pub(super) fn holds(&self) -> bool {
-        self.holds.load(Ordering::Acquire)
-    }
-
-    /// How many requests wait for this side to be ready.
-    pub(super) fn held(&self) -> usize {
-        if self.holds() { self.lock().held.len() } else { 0 }
+        std::mem::take(&mut self.lock().waiting)
     }
 
     /// The request that is to begin next, if it may. It is running from now on.
@@ -111,56 +78,6 @@ impl<S> Backlog<S> {
 }
 
 impl<H: Host> Link<H> {
-    /// Keeps a request that somebody has read for `goal` until it may begin, which is after those that are kept already. Gives
-    /// back one that may.
-    pub(super) fn hold_back(
-        &self,
-        goal: &Goal<'_, H::Shared>,
-        request: Inbound<H::Shared>,
-    ) -> Option<Inbound<H::Shared>> {
-        let is_part_of_call =
-            request.parent().is_some() || request.thread().is_some_and(|number| number != 0);
-        if is_part_of_call || is_basic(request.handler()) {
-            return Some(request);
-        }
-        if !self.is_held(goal) && !self.backlog.has_held.load(Ordering::Relaxed) {
-            return Some(request);
-        }
-        let mut state = self.backlog.lock();
-        state.held.push_back(request);
-        self.backlog.has_held.store(true, Ordering::Relaxed);
-        None
-    }
-
-    /// The first of the requests that are kept, if it may begin by now.
-    pub(super) fn next_held(&self, goal: &Goal<'_, H::Shared>) -> Option<Inbound<H::Shared>> {
-        if !self.backlog.has_held.load(Ordering::Relaxed) || self.is_held(goal) {
-            return None;
-        }
-        let mut state = self.backlog.lock();
-        let next = state.held.pop_front();
-        self.backlog.has_held.store(!state.held.is_empty(), Ordering::Relaxed);
-        next
-    }
-
-    /// Has requests that were kept begin if nobody has come for them, though they may. Called when a tick of the watch has
-    /// passed in which nothing happened.
-    pub(super) fn tick_held(self: &Arc<Self>) {
-        if self.backlog.has_held.load(Ordering::Relaxed) && !self.backlog.holds() {
-            self.spawn(|link| while link.begin_held(&Goal::Background) == Ok(true) {});
-        }
-    }
-
-    /// Waiting for a basic request depends on no request of the peer's. Waiting for anything else may.
-    fn is_held(&self, goal: &Goal<'_, H::Shared>) -> bool {
-        self.backlog.holds()
-            && match goal {
-                Goal::Call(call) => is_basic(call.handler()),
-                Goal::One(_) => false,
-                Goal::Output | Goal::Background => true,
-            }
-    }
-
     pub(super) fn run_on_pool(self: &Arc<Self>, request: Inbound<H::Shared>) {
         if request.depth() > 1 {
             // Part of another request of the peer's, which may hold a place already and wait for this one.
@@ -279,9 +196,4 @@ impl<H: Host> Link<H> {
         }
         Pause::Return
     }
-}
-
-/// Requests that run none of the program's code: those on which a connection and its proxies depend.
-fn is_basic(handler: i64) -> bool {
-    matches!(handler, handlers::GETROOT | handlers::INSPECT | handlers::PING | handlers::CLOSE)
 }

@@ -23,12 +23,6 @@ impl<H: Host> Link<H> {
         self.spawn(work);
     }
 
-    /// Whether what the peer sends is read though nobody waits.
-    #[must_use]
-    pub fn reads_by_itself(&self) -> bool {
-        self.background
-    }
-
     /// Does `work` as part of the peer's request `seq`: calls made meanwhile say so.
     pub fn as_part_of<R>(&self, seq: Seq, work: impl FnOnce() -> R) -> R {
         let _running = RunningRequest::enter(self.address(), seq);

@@ -85,10 +85,11 @@ impl<H: Host> Link<H> {
 
     /// Whether somebody reads, or soon will, and nothing keeps them from it.
     fn is_listened_to(self: &Arc<Self>) -> bool {
-        if self.background && !self.turn.look().taken {
+        let reads = self.reads_by_itself();
+        if reads && !self.turn.look().taken {
             self.be_watched();
         }
-        (self.background || self.turn.look().taken) && !self.is_overloaded()
+        (reads || self.turn.look().taken) && !self.is_overloaded()
     }
 
     fn ask(self: &Arc<Self>) {

@@ -14,6 +14,7 @@ use netref_core::session::{Options, Session, Unbegun};
 use super::backlog::Backlog;
 use super::errands::Errands;
 use super::heartbeat::Pulse;
+use super::held::{Duty, Held};
 use super::sending::{ExchangeError, Flush, Unsent};
 use super::serving::SIGNAL_CHECK;
 use super::turn::Turn;
@@ -82,6 +83,7 @@ pub struct Link<H: Host> {
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
     pub(super) backlog: Backlog<H::Shared>,
+    pub(super) held: Held<H::Shared>,
     pub(super) errands: Mutex<Errands>,
     pub(super) unbegun: Arc<Unbegun>,
     servers: Mutex<Vec<Weak<Call<H::Shared>>>>,
@@ -100,7 +102,7 @@ pub struct Link<H: Host> {
     pub(super) calls: AtomicU64,
     pub(super) received: AtomicU64,
     watched: AtomicBool,
-    last_epoch: AtomicU64,
+    pub(super) last_epoch: AtomicU64,
     process: u32,
 }
 
@@ -133,6 +135,7 @@ impl<H: Host> Link<H> {
             unsent: Mutex::default(),
             turn: Turn::new(),
             backlog: Backlog::new(),
+            held: Held::new(),
             errands: Mutex::default(),
             servers: Mutex::default(),
             closed: OnceLock::new(),
@@ -204,22 +207,6 @@ impl<H: Host> Link<H> {
         self.is_succeeded.store(true, Ordering::Relaxed);
     }
 
-    /// Has requests of the peer wait until the link is [attended](Self::attend), so that none is carried out while this side
-    /// prepares for it: but for those that are part of a call of this side, or on which making a proxy depends. While this
-    /// side waits for a call of functions of the peer's, they are carried out all the same, for it may depend on them.
-    pub fn hold(&self) {
-        self.backlog.hold();
-    }
-
-    /// Lets the link be read in the background from now on, so that an idle program still answers callbacks, and requests that
-    /// are [held](Self::hold) begin.
-    pub fn attend(self: &Arc<Self>) {
-        self.backlog.let_go();
-        // A thread that is about to serve comes before the watch does.
-        self.last_epoch.store(u64::MAX, Ordering::Release);
-        self.be_watched();
-    }
-
     pub(super) fn be_watched(self: &Arc<Self>) {
         if !self.watched.swap(true, Ordering::AcqRel) {
             let link: Arc<dyn Watched> = self.clone();
@@ -284,14 +271,16 @@ impl<H: Host> Link<H> {
     /// back until it is done. It may be one of the former that had this thread close the connection.
     fn answer_requests(self: &Arc<Self>, deadline: Instant) -> Result<(), Interrupted> {
         self.session().ignore_requests();
-        let unanswered = running::requests_of(self.address()) + self.backlog.held();
+        let unanswered = running::requests_of(self.address()) + self.held.unready();
         if self.session().inflight() > unanswered {
             self.be_watched();
         }
         let heeds_signals = self.host.heeds_signals();
         loop {
             let until = if heeds_signals { deadline.min(Instant::now() + SIGNAL_CHECK) } else { deadline };
-            if self.host.blocking(|| self.wait_for_answers(unanswered, Some(until))) || Instant::now() >= deadline {
+            if self.host.blocking(|| self.wait_for_answers(unanswered, Some(until)))
+                || Instant::now() >= deadline
+            {
                 return Ok(());
             }
             self.host.check_signals()?;
@@ -366,12 +355,16 @@ impl<H: Host> Link<H> {
         let ended = self.session().end();
         self.note_answer();
         self.transport.close();
-        let waiting = self.backlog.clear();
-        let callbacks: Vec<_> = ended
-            .tokens
-            .into_iter()
-            .filter_map(|call| call.complete(Err(CallError::Closed(closed.clone()))))
-            .collect();
+        let mut waiting = self.backlog.clear();
+        let mut callbacks = Vec::new();
+        for duty in self.held.clear() {
+            match duty {
+                Duty::Request(request) => waiting.push_back(request),
+                Duty::CallBack(callback) => callbacks.push(callback),
+            }
+        }
+        let lost = |call: Arc<Call<_>>| call.complete(Err(CallError::Closed(closed.clone())));
+        callbacks.extend(ended.tokens.into_iter().filter_map(lost));
         let servers = std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
         for server in servers.iter().filter_map(Weak::upgrade) {
             server.complete(Err(CallError::Closed(closed.clone())));
@@ -462,7 +455,7 @@ impl<H: Host> Watched for Link<H> {
         self.tick_held();
         let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);
         // Nothing happened since the last look.
-        if self.background && !glance.taken && self.turn.try_take() {
+        if self.reads_by_itself() && !glance.taken && self.turn.try_take() {
             self.spawn(|link| link.read_in_background());
             return again;
         }

@@ -11,6 +11,7 @@ use netref_core::message::Inbound;
 use netref_core::session::Event;
 
 use super::call::{MAX_NESTING, Step};
+use super::held::Duty;
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
@@ -235,7 +236,7 @@ impl<H: Host> Link<H> {
     }
 
     /// Does what the turn to read was given up for.
-    fn carry_out(
+    pub(super) fn carry_out(
         self: &Arc<Self>,
         goal: &Goal<'_, H::Shared>,
         pause: Pause<H::Shared>,
@@ -264,8 +265,8 @@ impl<H: Host> Link<H> {
         let mut reads = 0;
         loop {
             loop {
-                let pause = if let Some(request) = self.next_held(goal) {
-                    self.assign(goal, request)
+                let pause = if let Some(duty) = self.next_held(goal) {
+                    self.assign(goal, duty)
                 } else {
                     match incoming.next_payload(|beginning| self.session().expects(beginning)) {
                         Ok(Some(payload)) => self.accept(goal, payload),
@@ -367,7 +368,7 @@ impl<H: Host> Link<H> {
             Goal::Call(call) => call.is_completed(),
             Goal::One(_) => worked,
             Goal::Output => !self.has_unsent(),
-            Goal::Background => self.turn.has_followers(),
+            Goal::Background => self.turn.has_followers() || self.is_served_by_hand(),
         }
     }
 
@@ -382,12 +383,10 @@ impl<H: Host> Link<H> {
             (event, session.take_garbage())
         };
         let pause = match event {
-            Ok(Event::Request(request)) => {
-                self.hold_back(goal, request).and_then(|request| self.assign(goal, request))
-            }
-            Ok(Event::Reply { token, message }) => {
-                token.complete(message.map_err(CallError::Unreadable)).map(Pause::CallBack)
-            }
+            Ok(Event::Request(request)) => self.take_on(goal, Duty::Request(request)),
+            Ok(Event::Reply { token, message }) => token
+                .complete(message.map_err(CallError::Unreadable))
+                .and_then(|callback| self.take_on(goal, Duty::CallBack(callback))),
             Ok(Event::Handled) => None,
             Ok(Event::Close) => {
                 self.peer_closes.store(true, Ordering::Release);
@@ -404,24 +403,24 @@ impl<H: Host> Link<H> {
         if garbage.is_empty() { pause } else { Some(Pause::Drop(garbage)) }
     }
 
-    /// Begins the first of the requests that were held back, if it may begin. False if there is none.
-    pub(super) fn begin_held(self: &Arc<Self>, goal: &Goal<'_, H::Shared>) -> Result<bool, Interrupted> {
-        let Some(request) = self.next_held(goal) else { return Ok(false) };
-        if let Some(pause) = self.assign(goal, request) {
-            if let Goal::Call(call) | Goal::One(call) = goal {
-                call.begin_running();
-            }
-            self.carry_out(goal, pause)?;
-        }
-        Ok(true)
-    }
-
-    /// Decides which thread runs a request: this one if it returns something.
-    fn assign(
+    fn take_on(
         self: &Arc<Self>,
         goal: &Goal<'_, H::Shared>,
-        request: Inbound<H::Shared>,
+        duty: Duty<H::Shared>,
     ) -> Option<Pause<H::Shared>> {
+        self.hold_back(goal, duty).and_then(|duty| self.assign(goal, duty))
+    }
+
+    /// Decides which thread does something: this one if it returns something.
+    pub(super) fn assign(
+        self: &Arc<Self>,
+        goal: &Goal<'_, H::Shared>,
+        duty: Duty<H::Shared>,
+    ) -> Option<Pause<H::Shared>> {
+        let request = match duty {
+            Duty::Request(request) => request,
+            Duty::CallBack(callback) => return Some(Pause::CallBack(callback)),
+        };
         let request = match self.owner(goal, &request) {
             Owner::ThisThread => return Some(Pause::Run(request)),
             Owner::Waiter(call) => match call.hand_over(request) {
@@ -457,8 +456,8 @@ impl<H: Host> Link<H> {
                 }
                 _ => request.parent().and_then(|seq| session.token(seq).cloned()),
             };
-            // While this side is not ready for requests, the thread that makes it so runs those that it may depend on.
-            (caller, (session.features().chain || request.thread().is_some()) && !self.backlog.holds())
+            let is_told = session.features().chain || request.thread().is_some();
+            (caller, is_told && !self.leaves_it_to_who_waits())
         };
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {

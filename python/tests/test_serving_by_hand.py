@@ -1,0 +1,146 @@
+"""Programs that serve by themselves: what the peer asks runs where they do, as with RPyC, and nowhere else."""
+
+import queue
+import threading
+import time
+
+import pytest
+
+import netref
+from netref import BgServingThread
+
+
+class Server(netref.Service):
+    """Calls what a client gives it, from a thread of its own."""
+
+    def exposed_call_later(self, function):
+        threading.Thread(target=function).start()
+
+    def exposed_call(self, function):
+        return function()
+
+    def exposed_wait(self, seconds):
+        time.sleep(seconds)
+
+
+@pytest.fixture
+def server(serve):
+    return serve(Server)
+
+
+def look_until(conn, seen):
+    """Serves now and then, as a program with windows does, until something was seen; and returns what."""
+    deadline = time.monotonic() + 20
+    while seen.empty():
+        assert time.monotonic() < deadline, "it was not served"
+        time.sleep(0.02)  # what else it does: long enough for the connection to be read in the background
+        conn.poll_all()
+    return seen.get()
+
+
+def idents(seen):
+    return lambda: seen.put(threading.get_ident())
+
+
+@pytest.fixture(params=["poll", "manual"])
+def conn(request, connect, server):
+    """A connection of a program that serves: it has done so, or says that it will."""
+    conn = connect(server, config={"serve": "manual"} if request.param == "manual" else {})
+    if request.param == "poll":
+        conn.poll()
+    return conn
+
+
+def test_a_program_that_was_idle_before(connect, server):
+    """The connection was read in the background already when the program began to look at it."""
+    conn, seen = connect(server), queue.Queue()
+    conn.root.call_later(idents(seen))
+    assert seen.get(timeout=10) != threading.get_ident()  # nobody served
+    conn.poll()
+    conn.root.call_later(idents(seen))
+    assert look_until(conn, seen) == threading.get_ident()
+
+
+def test_a_call_whose_limit_is_short_runs_nothing_else(connect, server):
+    """It could not be kept. What it does not depend on waits for the program to serve."""
+    conn, seen = connect(server, config={"sync_request_timeout": 10}), queue.Queue()
+    conn.poll()
+    conn.root.call_later(idents(seen))
+    conn.root.wait(0.1)
+    assert seen.empty()
+    assert look_until(conn, seen) == threading.get_ident()
+
+
+def test_callbacks_of_a_call_run_on_the_thread_that_waits_for_it(conn):
+    there = []
+    worker = threading.Thread(target=lambda: there.append((conn.root.call(threading.get_ident), threading.get_ident())))
+    worker.start()
+    worker.join(20)
+    assert conn.root.call(threading.get_ident) == threading.get_ident()
+    assert there[0][0] == there[0][1]
+
+
+def test_one_after_the_other(conn):
+    """Callbacks do not overlap, though each takes a while."""
+    running, most, done = [0], [0], queue.Queue()
+
+    def callback():
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        running[0] -= 1
+        done.put(True)
+
+    for _ in range(4):
+        conn.root.call_later(callback)
+    for _ in range(4):
+        look_until(conn, done)
+    assert most == [1]
+
+
+def test_a_thread_that_serves(connect, server):
+    seen = queue.Queue()
+    conn = connect(server)
+    serving = BgServingThread(conn)
+    for _ in range(3):
+        conn.root.call_later(lambda: seen.put(threading.current_thread()))
+        assert seen.get(timeout=10) in (serving._thread, threading.current_thread())
+        time.sleep(0.03)  # nobody waits
+    serving.stop()
+
+
+def test_helping_out_is_not_serving(pair):
+    """A service that looks for messages while it carries out a request does not keep its connection from being read."""
+
+    class Looks(netref.Service):
+        def on_connect(self, conn):
+            self.conn = conn
+            conn.poll()
+
+        def exposed_look(self):
+            return self.conn.poll()
+
+        def exposed_wait(self):
+            entered.set()
+            return leave.wait(20)
+
+    entered, leave = threading.Event(), threading.Event()
+    client, _ = pair(Looks)
+    client.root.look()
+    waits = netref.async_(client.root.wait)()
+    assert entered.wait(10)
+    client.ping()
+    client.root.look()
+    leave.set()
+    assert waits.value
+
+
+def test_what_is_left_when_the_connection_ends(connect, server):
+    """Functions to be called with a result are called, though the program did not come to serve any more."""
+    conn, seen = connect(server), queue.Queue()
+    conn.root.call_later(lambda: None)
+    conn.poll()
+    result = netref.async_(conn.root.wait)(30)
+    result.add_callback(lambda result: seen.put(result.error))
+    conn.close()
+    assert seen.get(timeout=10) is True
