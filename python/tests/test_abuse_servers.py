@@ -15,7 +15,7 @@ import time
 import pytest
 
 import netref
-from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock
+from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock, stock_survives
 from hostile import Hostile, Refused, boxed_tuple, by_value, compressed, frame, message, of_peer, of_server, request
 from netref.core import consts
 from netref.utils.server import ThreadedServer, ThreadPoolServer
@@ -38,7 +38,7 @@ def served(target):
     """Whether an honest client is let in and answered, however long that takes."""
 
     def ask():
-        with contextlib.suppress(OSError, EOFError), Hostile(target.port) as peer:
+        with contextlib.suppress(OSError, EOFError, Refused), Hostile(target.port) as peer:
             peer.sock.settimeout(2)
             peer.ping()
             return True
@@ -144,6 +144,36 @@ def test_no_memory_left(name, taker):
             assert target.alive
             peer.close()
         assert served(target)
+
+
+FLOODS = {
+    "pings": frame(request(7, consts.HANDLE_PING, by_value("let me in"))),
+    "unfinished": struct.pack("!LB", 60 * MIB, 0) + bytes(30_000),
+}
+
+
+@stock_survives  # more often than not
+@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("name", ["threaded", "pool", *RUST_SERVERS])
+def test_more_clients_than_there_is_memory_for(name, flood):
+    """They are hung up on, or wait; who is there already is served, and so is who comes when they are gone. Rust's servers ended
+    with the first small thing that there was no memory for, and the pool's clients were served no more."""
+    with running(name, config={"limits": "default"}) as target, netref.connect("127.0.0.1", target.port) as honest:
+        honest.ping()
+        limit = target.status("VmSize") + 160 * MIB
+        resource.prlimit(target.process.pid, resource.RLIMIT_AS, (limit, limit))
+        peers = []
+        with contextlib.suppress(TimeoutError):  # once as many wait as may
+            for _ in range(500):
+                peer = socket.create_connection(("127.0.0.1", target.port), 0.5)
+                peers.append(peer)
+                with contextlib.suppress(OSError):
+                    peer.sendall(FLOODS[flood])
+        honest.ping()
+        for peer in peers:
+            peer.close()
+        assert served(target)
+        honest.ping()
 
 
 @pytest.mark.parametrize("server_class", SERVERS)

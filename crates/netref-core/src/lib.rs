@@ -21,6 +21,7 @@
 //! | [`extension`] | what netref peers offer each other beyond stock RPyC |
 //! | [`registry`] | messages of the service registry |
 //! | [`limits`] | every bound on what a peer can make us do |
+//! | [`memory`] | whether there is memory for it |
 //!
 //! # No trust in the peer
 //!
@@ -34,7 +35,7 @@ pub mod exception;
 pub mod extension;
 pub mod frame;
 pub mod limits;
-mod memory;
+pub mod memory;
 pub mod message;
 pub mod policy;
 pub mod refs;

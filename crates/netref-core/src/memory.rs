@@ -2,28 +2,34 @@
 //!
 //! An allocation that fails ends a Rust process. So what is large is tried first, and refused where there is none: on machines, or in
 //! processes, that say so (`RLIMIT_AS`, no overcommitting) rather than be ended for it. Threads that try at the same time can both be
-//! right and then not both get it; what has to be left over, for the many small things that nobody tries, makes that rare.
+//! right and then not both get it; what has to be left over, for the many small things that nobody tries, makes that rare. A driver
+//! looks after that [`RESERVE`].
 
 use std::hint::black_box;
 
 /// Less than that is not tried.
 const LARGE: usize = 1024 * 1024;
-/// What has to be left over. So much glibc gives back to the system at once, and does not remember how much was asked for.
-const REST: usize = 33 * 1024 * 1024;
+/// What is kept for small things. So much glibc gives back to the system at once, and does not remember how much was asked for.
+pub const RESERVE: usize = 33 * 1024 * 1024;
+/// What has to be left over by what is large, so that it is not for want of a little that small things find less than the reserve.
+const REST: usize = RESERVE + 8 * 1024 * 1024;
 
 /// There is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
-/// Whether so many bytes can be had at this moment.
-pub(crate) fn is_there(size: usize) -> bool {
-    if size < LARGE {
-        return true;
-    }
+/// Whether so many bytes can be had at this moment. No less than the [reserve](RESERVE) should be asked for.
+#[must_use]
+pub fn can_be_had(size: usize) -> bool {
     let mut trial = Vec::<u8>::new();
-    let is_there = trial.try_reserve_exact(size.saturating_add(REST)).is_ok();
+    let is_there = trial.try_reserve_exact(size).is_ok();
     black_box(&trial); // for else it is known that nobody uses it, and not even tried
     is_there
+}
+
+/// Whether so many bytes can be taken.
+pub(crate) fn is_there(size: usize) -> bool {
+    size < LARGE || can_be_had(size.saturating_add(REST))
 }
 
 /// Makes room for so many bytes at the end of a buffer, which may be grown by more if it grows often.

@@ -60,6 +60,7 @@ mod transports;
 mod user_code;
 mod world;
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
 /// The module `netref._netref`.
@@ -96,6 +97,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(steps::take_back, module)?)?;
     module.add_function(wrap_pyfunction!(steps::take_number, module)?)?;
     module.add_function(wrap_pyfunction!(is_serving, module)?)?;
+    module.add_class::<Room>()?;
     netref::threads::follow_forks();
     module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_fork, module)?)?;
@@ -109,6 +111,27 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn is_serving() -> bool {
     netref::threads::is_serving()
+}
+
+/// For how many clients of a server there is room.
+#[pyclass(frozen, module = "netref._netref")]
+struct Room(netref::threads::Room);
+
+#[pymethods]
+impl Room {
+    #[new]
+    fn new() -> Self {
+        Self(netref::threads::Room::for_clients())
+    }
+
+    /// Checks that there is memory for one more beside so many.
+    ///
+    /// :raises MemoryError: if there is none
+    fn check_one_more(&self, others: usize) -> PyResult<()> {
+        // Who starts a thread in Python waits until it has started.
+        let room = self.0.for_one_more(others).map(drop);
+        room.map_err(|_| PyMemoryError::new_err("there is no memory for one more client"))
+    }
 }
 
 /// To be called in a forked child.

@@ -47,6 +47,15 @@ impl Share {
     }
 }
 
+/// Ends the connection that takes most. False if none takes any.
+pub(crate) fn end_largest() -> bool {
+    let largest = TOTAL.get().lock().unwrap_or_else(PoisonError::into_inner).take_largest();
+    largest.is_some_and(|wake| {
+        wake();
+        true
+    })
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         if self.bytes > 0 {

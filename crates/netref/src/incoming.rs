@@ -8,8 +8,9 @@ use bytes::Bytes;
 use netref_core::frame::{Deframer, FrameError};
 use netref_core::limits::Limits;
 
-use crate::buffered::{Share, Wake};
+use crate::buffered::{self, Share, Wake};
 use crate::failure::EndReason;
+use crate::memory;
 
 /// The bytes of one connection that have arrived and make no whole frame yet.
 pub(crate) struct Incoming {
@@ -20,13 +21,25 @@ pub(crate) struct Incoming {
     /// When the last bytes came; noted only where idle connections are ended.
     heard: Option<Instant>,
     share: Option<Share>,
+    /// Bytes that nobody has taken note of yet.
+    unnoted: usize,
 }
+
+/// What a message takes beside its bytes, about.
+const MESSAGE: usize = 512;
 
 impl Incoming {
     /// Nothing so far. `wake` ends the connection for taking more than its share; the connections of clients have none.
     pub(crate) fn new(limits: Arc<Limits>, wake: Option<Wake>) -> Self {
         let heard = limits.idle_timeout.map(|_| Instant::now());
-        Self { deframer: Deframer::new(), limits, began: None, heard, share: wake.map(Share::new) }
+        Self {
+            deframer: Deframer::new(),
+            limits,
+            began: None,
+            heard,
+            share: wake.map(Share::new),
+            unnoted: 0,
+        }
     }
 
     /// Where to put received bytes; no more than the rest of the frame under way if it must be `exact`.
@@ -40,6 +53,7 @@ impl Incoming {
     /// Takes note of `count` bytes put at the start of [`space`](Self::space).
     pub(crate) fn filled(&mut self, count: usize) {
         self.deframer.filled(count);
+        self.unnoted += count;
         if self.heard.is_some() {
             self.heard = Some(Instant::now());
         }
@@ -57,9 +71,14 @@ impl Incoming {
         &mut self,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
     ) -> Result<Option<Bytes>, FrameError> {
+        // Where too little is left, somebody has to go.
+        if !memory::arrived(std::mem::take(&mut self.unnoted)) && !buffered::end_largest() {
+            return Err(FrameError::OutOfMemory { size: self.deframer.claimed().unwrap_or(0) });
+        }
         let payload = self.deframer.next_payload(&self.limits, expects)?;
         if payload.is_some() {
             self.began = None;
+            self.unnoted += MESSAGE;
         }
         Ok(payload)
     }

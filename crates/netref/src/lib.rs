@@ -187,6 +187,7 @@ mod iter;
 mod keepalive;
 mod lines;
 mod list;
+mod memory;
 mod object;
 mod operation;
 mod peer;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
 use crate::error::Result;
+use crate::memory::Room;
 use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
@@ -49,6 +50,7 @@ pub struct Server {
     clients: Mutex<Vec<Weak<Connection>>>,
     /// Clients that are there, from the moment that they are accepted.
     present: AtomicUsize,
+    room: Room,
     counters: ServerCounters,
     stopped: AtomicBool,
 }
@@ -87,6 +89,7 @@ impl Server {
             service: Box::new(move || service()),
             clients: Mutex::default(),
             present: AtomicUsize::new(0),
+            room: Room::for_clients(),
             counters: ServerCounters::default(),
             stopped: AtomicBool::new(false),
         }))
@@ -168,26 +171,28 @@ impl Server {
 
     fn spawn(self: &Arc<Self>, socket: OwnedFd) -> io::Result<()> {
         count(&self.counters.accepted);
-        let Some(place) = self.place() else {
+        let Some((place, others)) = self.place() else {
             // One too many is hung up on at once.
             count(&self.counters.refused);
             return Ok(());
         };
+        let starting = self.room.for_one_more(others)?;
         let server = self.clone();
         thread::Builder::new()
             .name("netref-client".into())
             .spawn(move || {
+                drop(starting);
                 let _place = place;
                 server.serve_client(socket);
             })
             .map(drop)
     }
 
-    /// A place among the clients, unless there are as many as may be (limit `max_connections`).
-    fn place(self: &Arc<Self>) -> Option<Place> {
+    /// A place among the clients, and how many others there are, unless there are as many as may be (limit `max_connections`).
+    fn place(self: &Arc<Self>) -> Option<(Place, usize)> {
         let place = Place(self.clone());
-        let before = self.present.fetch_add(1, Ordering::AcqRel);
-        (before < self.options.limits.max_connections).then_some(place)
+        let others = self.present.fetch_add(1, Ordering::AcqRel);
+        (others < self.options.limits.max_connections).then_some((place, others))
     }
 
     fn serve_client(&self, socket: OwnedFd) {

@@ -50,6 +50,7 @@ mod turn;
 mod watch;
 
 pub use crate::failure::{CallError, Closed, EndReason, Interrupted, StartError};
+pub use crate::memory::Room;
 pub use crate::process::follow_forks;
 pub use call::{Call, Callback, Outcome, WaitError};
 pub use host::{Dispatch, Host};

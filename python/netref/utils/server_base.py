@@ -88,6 +88,7 @@ class Server:
         self._pause = _FIRST_PAUSE
         limits = _netref.limits(self.protocol_config)
         self._max_clients = limits["max_connections"]
+        self._room = _netref.Room()
         self._handshakes = Handshakes(limits["handshake_timeout"])
         self._lines = LineBudget(limits["max_log_rate"])
         self._connections = weakref.WeakSet()
@@ -261,7 +262,8 @@ class Server:
             self._wait_for_better_times(error)
             return
         self._count("accepted")
-        if self._max_clients is not None and self._count_clients() >= self._max_clients:
+        others = self._count_clients()
+        if self._max_clients is not None and others >= self._max_clients:
             self._count("refused")
             sock.close()
             self._log(logging.WARNING, "hung up on %s: %d clients are there (limit max_connections)", address, self._max_clients)
@@ -269,6 +271,7 @@ class Server:
         self.clients.add(sock)
         try:
             sock.setblocking(True)
+            self._room.check_one_more(others)
             self._accept_method(sock)
             self._pause = _FIRST_PAUSE
         except (OSError, RuntimeError, MemoryError) as error:  # no process or thread can be started

@@ -2,14 +2,17 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::panic::resume_unwind;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 
 use crate::alarm::Alarm;
+use crate::memory::{Room, Starting};
 use crate::running::{self, RunningRequest};
 
 thread_local! {
@@ -51,6 +54,33 @@ pub async fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send +
             Ok(panic) => resume_unwind(panic),
             Err(_) => panic!("the runtime has shut down"),
         },
+    }
+}
+
+/// One more thread of the runtime that a peer keeps busy, as long as this lives.
+pub(super) struct OneMore(Option<Starting>);
+
+/// How many there are.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+static ROOM: Room = Room::for_requests();
+
+impl OneMore {
+    /// If there is memory for it. The runtime starts threads without asking.
+    pub(super) fn busy() -> io::Result<Self> {
+        let mut this = Self(None);
+        this.0 = Some(ROOM.for_one_more(BUSY.fetch_add(1, Ordering::Relaxed))?);
+        Ok(this)
+    }
+
+    /// Called by the thread.
+    pub(super) fn has_started(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use netref_core::request::Request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Remote;
-use super::blocking::{block_on, permitted};
+use super::blocking::{OneMore, block_on, permitted};
 use super::driver::Driver;
 use super::peer::TokioPeer;
 use crate::error::{Error, Result};
@@ -41,13 +41,19 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<
             let running = Running { connection: driver.address(), seq, future };
             begin(&driver, async move { reply.send(running.await).await });
         }
-        Work::Blocking(action) => {
-            driver.runtime.spawn_blocking(permitted(move || {
+        Work::Blocking(action) => match OneMore::busy() {
+            Ok(mut busy) => drop(driver.runtime.spawn_blocking(permitted(move || {
+                busy.has_started();
                 let _running = RunningRequest::enter(reply.driver.address(), seq);
                 let outcome = reply.driver.side.carry_out(&reply.peer, *action);
                 block_on(reply.send(outcome));
-            }));
-        }
+            }))),
+            Err(_) => {
+                contained(|| drop(action));
+                let error = Error::raise("MemoryError", "there is no memory for a thread to carry this out");
+                begin(&driver, reply.send(Err(error)));
+            }
+        },
     }
 }
 

@@ -8,12 +8,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::blocking::OneMore;
 use super::connection::{Connection, Role};
 use super::spawn_blocking;
 use super::stream::{Socket, Stream};
 use crate::address::{Address, Listener};
 use crate::connection::Options;
 use crate::error::Result;
+use crate::memory::Room;
 use crate::raising::caught;
 use crate::running::contained;
 use crate::server_stats::{ServerCounters, ServerStats, count};
@@ -86,6 +88,7 @@ pub struct Server {
     counters: ServerCounters,
     /// Clients that are there, from the moment that they are accepted.
     present: AtomicUsize,
+    room: Room,
 }
 
 impl Server {
@@ -138,6 +141,7 @@ impl Server {
             end: watch::Sender::new(End::None),
             counters: ServerCounters::default(),
             present: AtomicUsize::new(0),
+            room: Room::for_clients(),
         }))
     }
 
@@ -169,16 +173,19 @@ impl Server {
                 Some(_) = clients.join_next() => continue,
                 accepted = self.socket.accept() => accepted,
             };
-            match accepted {
-                Ok(socket) => {
-                    pause = FIRST_PAUSE;
-                    count(&self.counters.accepted);
-                    match self.place() {
-                        Some(place) => drop(clients.spawn(self.clone().serve_client(socket, place))),
-                        // One too many is hung up on at once.
-                        None => count(&self.counters.refused),
-                    }
-                }
+            let started = accepted.and_then(|socket| {
+                count(&self.counters.accepted);
+                let Some((place, others)) = self.place() else {
+                    // One too many is hung up on at once.
+                    count(&self.counters.refused);
+                    return Ok(());
+                };
+                drop(self.room.for_one_more(others)?);
+                clients.spawn(self.clone().serve_client(socket, place));
+                Ok(())
+            });
+            match started {
+                Ok(()) => pause = FIRST_PAUSE,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => {
                     count(&self.counters.accept_errors);
@@ -232,11 +239,11 @@ impl Server {
         }
     }
 
-    /// A place among the clients, unless there are as many as may be (limit `max_connections`).
-    fn place(self: &Arc<Self>) -> Option<Place> {
+    /// A place among the clients, and how many others there are, unless there are as many as may be (limit `max_connections`).
+    fn place(self: &Arc<Self>) -> Option<(Place, usize)> {
         let place = Place(self.clone());
-        let before = self.present.fetch_add(1, Ordering::AcqRel);
-        (before < self.options.limits.max_connections).then_some(place)
+        let others = self.present.fetch_add(1, Ordering::AcqRel);
+        (others < self.options.limits.max_connections).then_some((place, others))
     }
 
     async fn serve_client(self: Arc<Self>, socket: Socket, _place: Place) {
@@ -249,7 +256,17 @@ impl Server {
         let Ok(service) = caught(|| Ok((self.service)())) else { return count(&self.counters.failed) };
         let connection = Connection::start(&self.options, Some(service.clone()), stream, Role::Server);
         let (greeting, client) = (service.clone(), connection.clone());
-        if spawn_blocking(move || caught(|| greeting.connected(client.blocking()))).await.is_err() {
+        let connected = match OneMore::busy() {
+            Ok(mut busy) => {
+                let greet = move || {
+                    busy.has_started();
+                    caught(|| greeting.connected(client.blocking()))
+                };
+                spawn_blocking(greet).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if connected.is_err() {
             connection.close().await;
             return count(&self.counters.failed);
         }

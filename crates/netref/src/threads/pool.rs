@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::memory::Room;
 use crate::process::PerProcess;
 
 /// A pool thread ends after idling for as long.
@@ -29,6 +30,7 @@ struct State {
 }
 
 static POOL: PerProcess<Pool> = PerProcess::new();
+static ROOM: Room = Room::for_requests();
 
 /// Runs `work` on a pool thread. Work starts in the order in which it is given.
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
@@ -39,10 +41,18 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
         drop(state);
         pool.arrived.notify_one();
     } else if state.threads < MAX_THREADS {
+        let others = state.threads;
         state.threads += 1;
         drop(state);
-        let started = thread::Builder::new().name("netref-pool".into()).spawn(|| POOL.get().work());
-        if started.is_err() {
+        let room = ROOM.for_one_more(others);
+        let start = |starting| {
+            let work = || {
+                drop(starting);
+                POOL.get().work();
+            };
+            thread::Builder::new().name("netref-pool".into()).spawn(work)
+        };
+        if room.and_then(start).is_err() {
             // The work stays queued for the threads there are.
             pool.lock().threads -= 1;
         }
