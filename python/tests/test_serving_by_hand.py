@@ -7,7 +7,6 @@ import time
 import pytest
 
 import netref
-from netref import BgServingThread
 
 
 class Server(netref.Service):
@@ -98,15 +97,30 @@ def test_one_after_the_other(conn):
     assert most == [1]
 
 
-def test_a_thread_that_serves(connect, server):
+def test_callbacks_of_a_call_that_nobody_waits_for(conn):
     seen = queue.Queue()
-    conn = connect(server)
-    serving = BgServingThread(conn)
-    for _ in range(3):
-        conn.root.call_later(lambda: seen.put(threading.current_thread()))
-        assert seen.get(timeout=10) in (serving._thread, threading.current_thread())
-        time.sleep(0.03)  # nobody waits
-    serving.stop()
+    result = netref.async_(conn.root.call)(idents(seen))
+    assert look_until(conn, seen) == threading.get_ident()
+    result.wait()
+
+
+def test_other_threads_serve_without_hurting_anybody(connect, server):
+    """Only of the main thread it is taken that it has to serve: else a thread that waits would need the lock that it holds."""
+    conn, lock, seen = connect(server), threading.Lock(), queue.Queue()
+    serving = threading.Thread(target=lambda: conn.serve(20))
+    serving.start()
+
+    def callback():
+        with lock:
+            seen.put(True)
+
+    with lock:
+        result = netref.async_(conn.root.call)(callback)
+        conn.root.wait(0.1)
+    assert seen.get(timeout=10)
+    result.wait()
+    conn.root.call_later(lambda: None)  # for it to have served
+    serving.join(20)
 
 
 def test_helping_out_is_not_serving(pair):

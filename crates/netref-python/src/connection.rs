@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use netref::threads::{
-    Call, CallError, Dispatch, ExchangeError, Interrupted, Link, LinkOptions, Outcome, StartError, WaitError,
+    Call, CallError, Dispatch, ExchangeError, Host, Interrupted, Link, LinkOptions, Outcome, StartError,
+    WaitError,
 };
 use netref_core::boxing::Boxer;
 use netref_core::extension::Features;
@@ -80,7 +81,7 @@ impl Connection {
         let link = Link::new(PyHost::default(), transports::open(over)?, options);
         link.host().attach_to(slf)?;
         if serve == Serve::Manual {
-            link.serve_by_hand();
+            link.serve_by_hand_everywhere();
         }
         if over.get_item(0)?.eq("green")? {
             link.host().run_under(&over.get_item(2)?);
@@ -199,7 +200,10 @@ impl Connection {
         if let Some(reason) = link.closed() {
             return Err(closed(&reason));
         }
-        link.serve_by_hand();
+        if link.host().heeds_signals() {
+            // Objects that are bound to a thread nearly always are to this one, the main thread.
+            link.serve_by_hand();
+        }
         let served = link.serve_one(deadline(timeout)).map_err(|Interrupted| take_interrupt())?;
         match link.closed() {
             Some(reason) if !served => Err(closed(&reason)),

@@ -13,13 +13,15 @@
 //!   unless it is nested too deep. Everything else runs on a pool thread.
 //! - **Nobody waiting:** shortly after the turn was given up and not taken again, a pool thread reads in the
 //!   background, and steps back when a caller comes. The *watch*, one thread of the process, notices both.
+//! - **A side that is not ready, or serves by itself:** what the peer asks is held back ([`Link::hold`],
+//!   [`Link::serve_by_hand`]) until it may begin, or until the program's own thread comes for it.
 //! - PING, DEL and CLOSE are dealt with by whoever reads. So are callbacks of calls, and destructors of what the peer lets go
 //!   of, unless they are nested too deep.
 //!
 //! # Why it does not hang
 //!
 //! Each lock is held for a few instructions, never while user code runs or anything blocks: those of the session, the
-//! turn, the unsent bytes, the outcome of a call, and of what waits for the pool. Only "unsent, then session" is ever nested.
+//! turn, the unsent bytes, the outcome of a call, of what waits for the pool, and of what is held back. Only "unsent, then session" is ever nested.
 //! (The deframer's lock is the turn in another guise: nobody but the holder of the turn ever asks for it.) A thread that
 //! cannot write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at
 //! the same time both make progress.

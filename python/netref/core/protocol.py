@@ -70,7 +70,7 @@ DEFAULT_CONFIG = {
 ``wire`` is the dialect that this side speaks if it speaks first: ``"v6"``, or ``"v5"`` for RPyC 5.3.1 and older. ``dispatch``
 is ``"chain"`` to run a request of the peer on the thread that waits for the call it belongs to, or ``"pool"`` to run all of
 them on threads of their own. ``serve`` is ``"background"`` to answer the peer also while nobody here waits or serves, until the
-program serves by itself, see :meth:`Connection.serve`; or ``"manual"`` to leave it to the program from the start, as RPyC does.
+program serves by itself, see :meth:`Connection.serve`; or ``"manual"`` to leave all of it to the program, as RPyC does.
 ``one_trip_calls`` has ``proxy.method(x)`` be one round trip, rather than one for the look-up and one for the
 call. ``by_value`` has the types whose instances cross as copies, see :func:`netref.by_value`. ``loop`` is the event loop for
 coroutines that the peer calls: if None, the one that runs where the connection is made, or else one in a thread of netref's
@@ -256,10 +256,10 @@ class Connection(Steps, _netref.Connection):
     def serve(self, timeout=1, wait_for_lock=True, waiting=lambda: True):
         """Works on one message of the peer, if one comes in time. Not needed for callbacks, which are served anyway.
 
-        A program that calls this, `poll` or `poll_all`, or starts a `BgServingThread`, gets what it gets from RPyC: from then on
-        whatever the peer asks, and the callbacks of results, run on its threads that serve or wait, and on no others. Objects
-        of its that are bound to a thread, such as windows, need that. (A service that calls this while it carries out a
-        request, or in `on_connect`, changes nothing.)
+        A program whose main thread calls this, `poll` or `poll_all` now and then gets what it gets from RPyC: from then on
+        what the peer asks, and the callbacks of results, run on that thread while it serves or waits, since objects that are
+        bound to a thread, such as windows, are to this one. (A service that calls this while it carries out a request, or in
+        `on_connect`, changes nothing.)
 
         :param timeout: seconds to wait; None for ever
         :returns: whether there was one

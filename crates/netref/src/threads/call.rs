@@ -248,6 +248,11 @@ impl<S> Call<S> {
         is_free && state.depth < MAX_NESTING
     }
 
+    /// True if a thread waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.lock().waiters.is_empty()
+    }
+
     /// True if the thread of this number waits, and could run a request.
     pub(super) fn is_waited_for_by(&self, number: u64) -> bool {
         let state = self.lock();

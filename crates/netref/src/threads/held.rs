@@ -2,7 +2,7 @@
 //! do on its own threads.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netref_core::message::Inbound;
@@ -17,8 +17,8 @@ use crate::running;
 pub(super) struct Held<S> {
     /// This side is not ready for requests yet.
     is_preparing: AtomicBool,
-    /// The program serves by itself.
-    is_by_hand: AtomicBool,
+    /// The number of the thread that serves by itself, [`EVERY_THREAD`], or 0 for none.
+    by_hand: AtomicU64,
     /// Something is in the queue.
     is_any: AtomicBool,
     queue: Mutex<VecDeque<Duty<S>>>,
@@ -30,11 +30,13 @@ pub(super) enum Duty<S> {
     CallBack(Callback),
 }
 
+const EVERY_THREAD: u64 = u64::MAX;
+
 impl<S> Held<S> {
     pub(super) fn new() -> Self {
         Self {
             is_preparing: AtomicBool::new(false),
-            is_by_hand: AtomicBool::new(false),
+            by_hand: AtomicU64::new(0),
             is_any: AtomicBool::new(false),
             queue: Mutex::default(),
         }
@@ -85,17 +87,22 @@ impl<H: Host> Link<H> {
         self.be_watched();
     }
 
-    /// The program serves by itself, and may have to, for its objects are bound to a thread: from now on nothing is read in the
-    /// background, and what is part of no call of this side is done by threads that [serve](Self::serve_one) or wait.
+    /// The calling thread serves by itself now and then, and may have to, for the program's objects are bound to it: from now
+    /// on nothing is read in the background, and whatever the peer asks is done here when this thread [serves](Self::serve_one)
+    /// or waits, but for callbacks of calls that others wait for.
     ///
     /// Does nothing while the link is [held](Self::hold), or from inside of a request, where the program but helps out; nor
     /// with [`Dispatch::Pool`], which asks for the opposite.
     pub fn serve_by_hand(&self) {
-        let is_helping_out =
-            self.held.is_preparing.load(Ordering::Acquire) || running::requests_of(self.address()) > 0;
+        let is_helping_out = self.is_preparing() || running::requests_of(self.address()) > 0;
         if !is_helping_out && self.dispatch != Dispatch::Pool {
-            self.held.is_by_hand.store(true, Ordering::Release);
+            self.held.by_hand.store(running::thread_number(), Ordering::Release);
         }
+    }
+
+    /// The same for every thread that serves or waits.
+    pub fn serve_by_hand_everywhere(&self) {
+        self.held.by_hand.store(EVERY_THREAD, Ordering::Release);
     }
 
     /// Whether what the peer sends is read though nobody waits.
@@ -105,12 +112,17 @@ impl<H: Host> Link<H> {
     }
 
     pub(super) fn is_served_by_hand(&self) -> bool {
-        self.held.is_by_hand.load(Ordering::Acquire)
+        self.held.by_hand.load(Ordering::Acquire) != 0
     }
 
-    /// A thread that waits also does what the peer did not ask because of its call, as in stock RPyC.
-    pub(super) fn leaves_it_to_who_waits(&self) -> bool {
-        self.held.is_preparing.load(Ordering::Acquire) || self.is_served_by_hand()
+    /// The calling thread does what comes by itself, also while it waits, as in stock RPyC: whatever is not due on another one.
+    pub(super) fn is_served_by_hand_here(&self) -> bool {
+        let by_hand = self.held.by_hand.load(Ordering::Acquire);
+        by_hand == EVERY_THREAD || (by_hand != 0 && by_hand == running::thread_number())
+    }
+
+    pub(super) fn is_preparing(&self) -> bool {
+        self.held.is_preparing.load(Ordering::Acquire)
     }
 
     /// Keeps what somebody has read for `goal` until it may be done, after what is kept already; or gives it back if it may.
@@ -119,13 +131,14 @@ impl<H: Host> Link<H> {
         goal: &Goal<'_, H::Shared>,
         duty: Duty<H::Shared>,
     ) -> Option<Duty<H::Shared>> {
+        let is_by_hand = self.is_served_by_hand();
         let goes_first = match &duty {
-            Duty::Request(request) => {
-                let is_part_of_call =
-                    request.parent().is_some() || request.thread().is_some_and(|number| number != 0);
-                is_part_of_call || is_basic(request.handler())
+            Duty::Request(request) if is_basic(request.handler()) => true,
+            Duty::Request(request) if is_by_hand => {
+                self.caller(request).is_some_and(|call| call.is_awaited())
             }
-            Duty::CallBack(_) => !self.is_served_by_hand(),
+            Duty::Request(request) => is_addressed(request),
+            Duty::CallBack(_) => !is_by_hand,
         };
         if goes_first || !(self.held.is_any.load(Ordering::Relaxed) || self.is_held(goal)) {
             return Some(duty);
@@ -157,7 +170,7 @@ impl<H: Host> Link<H> {
     /// Does what is kept if nobody has come for it, though it may be done. Called when a tick of the watch has passed in which
     /// nothing happened.
     pub(super) fn tick_held(self: &Arc<Self>) {
-        if self.held.is_any.load(Ordering::Relaxed) && !self.leaves_it_to_who_waits() {
+        if self.held.is_any.load(Ordering::Relaxed) && !self.is_preparing() && !self.is_served_by_hand() {
             self.spawn(|link| while link.begin_held(&Goal::Background) == Ok(true) {});
         }
     }
@@ -166,14 +179,19 @@ impl<H: Host> Link<H> {
         match goal {
             Goal::One(_) => false,
             // Waiting for a basic request depends on no request of the peer's. Waiting for anything else may.
-            Goal::Call(call) if self.held.is_preparing.load(Ordering::Acquire) => is_basic(call.handler()),
-            // It is to be done by a thread of the program's, if the call is sure not to depend on it.
+            Goal::Call(call) if self.is_preparing() => is_basic(call.handler()),
+            // It is to be done on this thread, if the call is sure not to depend on it.
             Goal::Call(call) => {
-                self.is_served_by_hand() && !call.takes_requests() && self.session().features().chain
+                self.is_served_by_hand_here() && !call.takes_requests() && self.session().features().chain
             }
-            Goal::Output | Goal::Background => self.leaves_it_to_who_waits(),
+            Goal::Output | Goal::Background => self.is_preparing() || self.is_served_by_hand(),
         }
     }
+}
+
+/// It says which call, or which thread, of this side it belongs to.
+pub(super) fn is_addressed<S>(request: &Inbound<S>) -> bool {
+    request.parent().is_some() || request.thread().is_some_and(|number| number != 0)
 }
 
 /// Requests that run none of the program's code: those on which a connection and its proxies depend.

@@ -11,7 +11,7 @@ use netref_core::message::Inbound;
 use netref_core::session::Event;
 
 use super::call::{MAX_NESTING, Step};
-use super::held::Duty;
+use super::held::{Duty, is_addressed};
 use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
@@ -439,26 +439,17 @@ impl<H: Host> Link<H> {
         if self.dispatch == Dispatch::Pool {
             return Owner::Pool;
         }
-        let is_addressed = request.parent().is_some() || request.thread().is_some_and(|number| number != 0);
         if let Goal::Call(mine) = goal
             && mine.is_serving()
-            && !is_addressed
+            && !is_addressed(request)
         {
             return Owner::ThisThread;
         }
-        let (caller, is_told) = {
-            let session = self.session();
-            let caller = match request.thread() {
-                // The innermost call of a thread is its newest.
-                Some(number) if number != 0 => {
-                    let calls: Vec<_> = session.tokens().cloned().collect();
-                    calls.into_iter().rev().find(|call| call.is_waited_for_by(number))
-                }
-                _ => request.parent().and_then(|seq| session.token(seq).cloned()),
-            };
-            let is_told = session.features().chain || request.thread().is_some();
-            (caller, is_told && !self.leaves_it_to_who_waits())
-        };
+        let by_hand = self.is_served_by_hand_here();
+        let caller = self.caller(request).filter(|call| !by_hand || call.is_awaited());
+        let is_told = (request.thread().is_some() || self.session().features().chain)
+            && !by_hand
+            && !self.is_preparing();
         let has_room = nesting() < MAX_NESTING;
         match (goal, caller) {
             (Goal::Call(mine), Some(call))
@@ -484,6 +475,19 @@ impl<H: Host> Link<H> {
                     _ => Owner::Pool,
                 }
             }
+        }
+    }
+
+    /// The call of this side that a request says it is part of.
+    pub(super) fn caller(&self, request: &Inbound<H::Shared>) -> Option<Arc<Call<H::Shared>>> {
+        let session = self.session();
+        match request.thread() {
+            // The innermost call of a thread is its newest.
+            Some(number) if number != 0 => {
+                let calls: Vec<_> = session.tokens().cloned().collect();
+                calls.into_iter().rev().find(|call| call.is_waited_for_by(number))
+            }
+            _ => request.parent().and_then(|seq| session.token(seq).cloned()),
         }
     }
 
