@@ -19,7 +19,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::errors::{WorldError, closed, from_call, from_start, timed_out};
 use crate::host::{PyHost, take_interrupt};
@@ -186,22 +186,16 @@ impl Connection {
     /// Works on one message of the peer, if one comes in time.
     ///
     /// :param timeout: seconds to wait; None for ever
+    /// :param by_hand: whether the program serves so, if this is its main thread
     /// :returns: whether there was one
     /// :raises EOFError: if the connection has ended or ends
-    #[pyo3(signature = (timeout=Some(1.0), wait_for_lock=true, waiting=None))]
-    fn _serve(
-        &self,
-        timeout: Option<f64>,
-        wait_for_lock: bool,
-        waiting: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
-        let _ = (wait_for_lock, waiting);
+    fn _serve(&self, timeout: Option<f64>, by_hand: bool) -> PyResult<bool> {
         let link = self.own_link()?;
         if let Some(reason) = link.closed() {
             return Err(closed(&reason));
         }
-        if link.host().heeds_signals() {
-            // Objects that are bound to a thread nearly always are to this one, the main thread.
+        // Objects that are bound to a thread nearly always are to the main thread.
+        if by_hand && link.host().heeds_signals() {
             link.serve_by_hand();
         }
         let served = link.serve_one(deadline(timeout)).map_err(|Interrupted| take_interrupt())?;
@@ -364,7 +358,7 @@ impl Connection {
         args: &[&Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
         let write = |world: &Objects<'_, 'py>, boxer: &mut Boxer<'_>| boxer.arguments(world, args);
-        self.exchange(slf, handler, write, || describe(handler, args))
+        self.exchange(slf, handler, write, || describe(handler, name_in(handler, args)))
     }
 
     /// The methods of the class of the object named `pack`.
@@ -545,14 +539,18 @@ fn bad_methods(pack: &IdPack, most: usize) -> PyErr {
 }
 
 /// What a request is, for messages.
-pub(crate) fn describe(handler: i64, args: &[&Bound<'_, PyAny>]) -> String {
+pub(crate) fn describe(handler: i64, name: Option<&Bound<'_, PyString>>) -> String {
     let what = Request::<()>::describe(handler);
-    match args.get(1).and_then(|name| name.extract::<String>().ok()) {
-        Some(name) if matches!(handler, handlers::GETATTR | handlers::SETATTR | handlers::CALLATTR) => {
-            format!("{what} {name:?}")
-        }
-        _ => what.to_owned(),
-    }
+    name.map_or_else(|| what.to_owned(), |name| format!("{what} {:?}", name.to_string_lossy()))
+}
+
+/// The name of the attribute or method that a request is about, if it is about one.
+pub(crate) fn name_in<'a, 'py>(
+    handler: i64,
+    args: &[&'a Bound<'py, PyAny>],
+) -> Option<&'a Bound<'py, PyString>> {
+    let is_named = matches!(handler, handlers::GETATTR | handlers::SETATTR | handlers::CALLATTR);
+    args.get(1).filter(|_| is_named)?.cast().ok()
 }
 
 fn binds_threads(config: &Bound<'_, PyDict>) -> PyResult<bool> {

@@ -9,9 +9,9 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 
-use crate::connection::{Connection, deadline, describe};
+use crate::connection::{Connection, deadline, describe, name_in};
 use crate::errors::{EXPIRY, from_start, timed_out};
 use crate::host::take_interrupt;
 use crate::method::Method;
@@ -33,7 +33,14 @@ pub(crate) struct AsyncResult {
 
 struct Sent {
     call: Arc<Call<Shared>>,
-    what: String,
+    /// Of the attribute or method that it asks for.
+    name: Option<Py<PyString>>,
+}
+
+impl Sent {
+    fn describe(&self, py: Python<'_>) -> String {
+        describe(self.call.handler(), self.name.as_ref().map(|name| name.bind(py)))
+    }
 }
 
 #[derive(Default)]
@@ -57,7 +64,7 @@ impl AsyncResult {
         Method::look_up_waiting(py);
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().expiry = expiry(timeout);
-        Self::start_as(&result, describe(handler, args), |on_done| {
+        Self::start_as(&result, name_in(handler, args), |on_done| {
             link.start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))
                 .map_err(from_start)
         })?;
@@ -78,7 +85,7 @@ impl AsyncResult {
         let world = Objects::of(connection, link);
         Method::look_up_waiting(py);
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
-        Self::start_as(&result, describe(handler, args), |on_done| {
+        Self::start_as(&result, name_in(handler, args), |on_done| {
             link.start_joined(handler, Some(on_done), |boxer| boxer.arguments(&world, args))
                 .map_err(from_start)
         })?;
@@ -102,10 +109,10 @@ impl AsyncResult {
     /// Sends the request that this is to be the result of.
     pub(crate) fn start_as(
         slf: &Bound<'_, Self>,
-        what: String,
+        name: Option<&Bound<'_, PyString>>,
         start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
     ) -> PyResult<()> {
-        if Self::begin(slf, what, start)? {
+        if Self::begin(slf, name, start)? {
             Slot::run_callbacks(slf);
         }
         Ok(())
@@ -132,7 +139,7 @@ impl AsyncResult {
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().callbacks.push(arrived);
         let mut has_room = true;
-        let begun = Self::begin(&result, describe(handler, &args), |on_done| {
+        let begun = Self::begin(&result, name_in(handler, &args), |on_done| {
             link.start(handler, Some(on_done), Some(Instant::now()), |boxer| boxer.arguments(&world, &args))
                 .map_err(|error| {
                     has_room = !matches!(error, StartError::TimedOut);
@@ -165,7 +172,7 @@ impl AsyncResult {
     /// Sends the request. True if it is completed already, so that nobody will run the result's callbacks.
     fn begin(
         slf: &Bound<'_, Self>,
-        what: String,
+        name: Option<&Bound<'_, PyString>>,
         start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
     ) -> PyResult<bool> {
         // The callback comes into force when the result knows its call, which may be completed by then.
@@ -175,7 +182,7 @@ impl AsyncResult {
             Box::new(move || exit::attach(|py| Slot::complete(&slot, py)).unwrap_or_default())
         };
         let call = start(on_done)?;
-        let _ = slf.get().sent.set(Sent { call, what });
+        let _ = slf.get().sent.set(Sent { call, name: name.cloned().map(Bound::unbind) });
         Ok(Slot::fill(&slot, slf))
     }
 
@@ -255,7 +262,7 @@ impl AsyncResult {
                 Err(WaitError::TimedOut) => {
                     link.abandon(&sent.call);
                     let limit = expiry.map(|(_, limit)| limit).unwrap_or_default();
-                    return Err(timed_out(this.connection.bind(py), &sent.what, limit, EXPIRY));
+                    return Err(timed_out(this.connection.bind(py), &sent.describe(py), limit, EXPIRY));
                 }
             }
         }
@@ -373,8 +380,8 @@ impl AsyncResult {
     /// The exception that says that the result has expired.
     fn _expired_error(&self, py: Python<'_>) -> PyErr {
         let limit = self.state().expiry.map(|(_, limit)| limit).unwrap_or_default();
-        let what = self.sent.get().map_or("a request", |sent| &sent.what);
-        timed_out(self.connection.bind(py), what, limit, EXPIRY)
+        let what = self.sent.get().map_or_else(|| "a request".to_owned(), |sent| sent.describe(py));
+        timed_out(self.connection.bind(py), &what, limit, EXPIRY)
     }
 
     /// Completes a result that no request of this connection completes: what a connection does with the callback of a

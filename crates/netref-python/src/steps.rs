@@ -19,7 +19,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::connection::{Connection, describe};
+use crate::connection::Connection;
 use crate::errors::{WorldError, from_bad_request, from_start};
 use crate::exit;
 use crate::host::PyHost;
@@ -108,7 +108,7 @@ fn send_request<'py>(
     match callbacks.get_item(seq)?.map(Bound::cast_into::<AsyncResult>) {
         Some(Ok(result)) => {
             callbacks.del_item(seq)?;
-            AsyncResult::start_as(&result, describe(handler, &[]), start)
+            AsyncResult::start_as(&result, None, start)
         }
         _ => start_with_callback(connection, seq, start),
     }

@@ -267,7 +267,8 @@ class Connection(Steps, _netref.Connection):
         """
         if self._ended is not None:
             return self._rest(_seconds(timeout))
-        return self._serve(_seconds(timeout), wait_for_lock)
+        # What an event loop waits for is read in the background.
+        return self._serve(_seconds(timeout), _running_loop() is None)
 
     def poll(self, timeout=0):
         """Works on one message of the peer that has arrived, or arrives within ``timeout`` seconds.
