@@ -1,4 +1,5 @@
-//! A stream of bytes in pieces of any size gives the same payloads, and the same error, as in one piece.
+//! A stream of bytes in pieces of any size gives the same payloads, and the same error, as in one piece; also if no more is asked for
+//! than is missing, and if a few bytes do not tell whether a payload is a reply.
 
 use std::iter::repeat_n;
 
@@ -14,9 +15,15 @@ pub fn run(input: &[u8]) {
     let mut limits = Limits::strict();
     limits.max_inflated = 1 << 16;
     let stream = filled(stream);
-    let is_reply = pieces[0].is_multiple_of(2);
-    let whole = deframe(&stream, &[255], &limits, is_reply);
-    assert_eq!(deframe(&stream, pieces, &limits, is_reply), whole);
+    let is_reply = |beginning: &[u8]| match pieces[0] % 4 {
+        0 => Some(true),
+        1 => Some(false),
+        // It takes so many bytes to tell.
+        _ => beginning.get(usize::from(pieces[1] % 64)).map(|byte| byte.is_multiple_of(2)),
+    };
+    let whole = deframe(&stream, &[255], &limits, is_reply, false);
+    assert_eq!(deframe(&stream, pieces, &limits, is_reply, false), whole);
+    assert_eq!(deframe(&stream, pieces, &limits, is_reply, true), whole);
 }
 
 fn filled(mut rest: &[u8]) -> Vec<u8> {
@@ -43,27 +50,39 @@ fn deframe(
     mut stream: &[u8],
     pieces: &[u8],
     limits: &Limits,
-    is_reply: bool,
+    is_reply: impl Fn(&[u8]) -> Option<bool>,
+    exactly: bool,
 ) -> (Vec<Vec<u8>>, Option<FrameError>) {
-    let mut deframer = Deframer::new();
-    let mut payloads = Vec::new();
+    let mut deframer = Deframer::default();
+    let (mut payloads, total) = (Vec::new(), stream.len());
     for piece in pieces.iter().cycle() {
         if stream.is_empty() {
             break;
         }
+        let missing = if exactly { deframer.missing() } else { usize::MAX };
+        assert!(missing > 0, "what is asked for exactly is never nothing");
         let space = deframer.space();
-        let wanted = if *piece == 255 { usize::MAX } else { (usize::from(*piece) + 1) * (1 + stream.len() / 4096) };
-        let count = wanted.min(stream.len()).min(space.len());
+        let wanted =
+            if *piece == 255 { usize::MAX } else { (usize::from(*piece) + 1) * (1 + stream.len() / 4096) };
+        let count = wanted.min(missing).min(stream.len()).min(space.len());
         space[..count].copy_from_slice(&stream[..count]);
         deframer.filled(count);
         stream = &stream[count..];
         loop {
-            match deframer.next_payload(limits, |_| Some(is_reply)) {
+            match deframer.next_payload(limits, &is_reply) {
                 Ok(Some(payload)) => payloads.push(payload.to_vec()),
                 Ok(None) => break,
-                Err(error) => return (payloads, Some(error)),
+                Err(error) => {
+                    assert!(deframer.beginning().len() <= 64);
+                    return (payloads, Some(error));
+                }
             }
         }
+        assert!(deframer.is_mid_frame() || deframer.claimed().is_none());
+        assert!(
+            deframer.memory() <= 2 * (total - stream.len()) + (1 << 20),
+            "memory follows what has arrived"
+        );
     }
     (payloads, None)
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use netref_core::brine::Writer;
 use netref_core::message::{Dialect, Inbound, Kind};
+use netref_core::request::handlers;
 use netref_core::session::{Event, Options, Outgoing, ReplyKind};
 use netref_core::{Limits, Request};
 
@@ -100,7 +101,12 @@ impl Program {
             }
             9 => drop(self.held.pop()),
             10 => while self.side.session.borrow_mut().take_output().is_some() {},
-            _ => drop(self.side.session.borrow_mut().take_garbage()),
+            _ => match input.byte() % 16 {
+                0 => self.side.session.borrow_mut().drain(),
+                1 => self.side.session.borrow_mut().ignore_requests(),
+                2 => return self.accept(self.release(input)),
+                _ => drop(self.side.session.borrow_mut().take_garbage()),
+            },
         }
         let mut session = self.side.session.borrow_mut();
         assert!(session.exports().len() <= self.limits.max_exported);
@@ -132,21 +138,16 @@ impl Program {
     fn peers_message(&self, input: &mut Input<'_>) -> Vec<u8> {
         let kind = 1 + input.byte() % 3;
         let mut bytes = Vec::new();
-        if self.dialect == Dialect::V6 {
-            bytes.push(kind);
-        }
-        let mut out = Writer::new(&mut bytes, &self.limits);
-        if self.dialect == Dialect::V6 {
-            out.begin_tuple(2).expect("shallow");
+        let mut out = self.begin(&mut bytes, kind, input.byte().into());
+        let parent = if kind == 1 {
+            let handler = input.byte();
+            let is_part = handler >= 192;
+            out.begin_tuple(2 + usize::from(is_part)).expect("shallow");
+            out.int(i64::from(handler % 24));
+            is_part.then_some(i64::from(handler % 8))
         } else {
-            out.begin_tuple(3).expect("shallow");
-            out.int(i64::from(kind));
-        }
-        out.int(i64::from(input.byte()));
-        if kind == 1 {
-            out.begin_tuple(2).expect("shallow");
-            out.int(i64::from(input.byte() % 24));
-        }
+            None
+        };
         let items = input.bytes();
         out.begin_tuple(2).expect("shallow");
         out.int(2);
@@ -171,7 +172,57 @@ impl Program {
             }
             out.end();
         }
+        out.end();
+        out.end();
+        if let Some(parent) = parent {
+            out.int(parent);
+        }
         bytes
+    }
+
+    /// The peer gives back references to an object that may have been lent to it.
+    fn release(&self, input: &mut Input<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut out = self.begin(&mut bytes, 1, input.byte().cast_signed().into());
+        let which = usize::from(input.byte());
+        let mut session = self.side.session.borrow_mut();
+        let lent: Vec<_> = session.exports().iter().map(|(pack, _)| pack.clone()).collect();
+        drop(session);
+        out.begin_tuple(2).expect("shallow");
+        out.int(handlers::DEL);
+        out.begin_tuple(2).expect("shallow");
+        out.int(2);
+        out.begin_tuple(2).expect("shallow");
+        out.begin_tuple(2).expect("shallow");
+        out.int(3);
+        let pack = lent.get(which % (lent.len() + 1));
+        out.begin_tuple(3).expect("shallow");
+        out.str(pack.map_or("x", |pack| &*pack.name)).expect("short");
+        out.int(pack.map_or(1, |pack| pack.class));
+        out.int(pack.map_or(2, |pack| pack.instance));
+        for _ in 0..2 {
+            out.end();
+        }
+        out.begin_tuple(2).expect("shallow");
+        out.int(1);
+        out.int(i64::from(input.byte().cast_signed()));
+        bytes
+    }
+
+    /// The head of a message from the peer.
+    fn begin<'a>(&'a self, bytes: &'a mut Vec<u8>, kind: u8, seq: i64) -> Writer<'a> {
+        if self.dialect == Dialect::V6 {
+            bytes.push(kind);
+        }
+        let mut out = Writer::new(bytes, &self.limits);
+        if self.dialect == Dialect::V6 {
+            out.begin_tuple(2).expect("shallow");
+        } else {
+            out.begin_tuple(3).expect("shallow");
+            out.int(i64::from(kind));
+        }
+        out.int(seq);
+        out
     }
 
     /// Writes a request or a reply with some of what is there.

@@ -63,12 +63,10 @@ impl Large {
         self.missing().min(self.end.max(RECEIVE_CHUNK))
     }
 
+    /// Where to put what is received next, in the room that was [made](Self::make_room).
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.buffer.len() == self.end {
             let more = self.growth();
-            if self.buffer.capacity() == self.end {
-                self.buffer.reserve_exact(more);
-            }
             let room = self.buffer.capacity() - self.end;
             self.buffer.resize(self.end + more.min(room).min(STEP), 0);
         }
