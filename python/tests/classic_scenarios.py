@@ -56,7 +56,11 @@ def copying_files(rpyc, port):
         assert (here / "back" / "deep" / "empty").is_dir()
 
         rpyc.classic.upload_file(conn, str(source / "large"), str(here / "copy"))
-        assert (here / "copy").read_bytes() == (source / "large").read_bytes()
+        rpyc.classic.download_file(conn, str(here / "copy"), str(here / "copied back"))
+        rpyc.classic.upload_dir(conn, str(source / "deep"), str(here / "deep there"))
+        rpyc.classic.download_dir(conn, str(here / "deep there"), str(here / "deep back"))
+        assert (here / "copy").read_bytes() == (here / "copied back").read_bytes() == (source / "large").read_bytes()
+        assert (here / "deep back" / "small.txt").read_bytes() == b"line\r\n"
         _raises(ValueError, rpyc.classic.upload, conn, str(here / "missing"), str(here / "x"))
         _raises(ValueError, rpyc.classic.download, conn, str(here / "missing"), str(here / "x"))
         rpyc.classic.upload(conn, str(here / "missing"), str(here / "x"), ignore_invalid=True)

@@ -6,6 +6,7 @@ run by ``scenario_program.py``.
 
 import pathlib
 import subprocess
+import types
 
 import pytest
 
@@ -30,8 +31,11 @@ def run_scenario(implementation, module, scenario, *arguments):
     assert done.returncode == 0, done.stdout.decode(errors="replace")
 
 
-def scenarios(module):
-    """The names of the scenarios of a module."""
+def scenarios(*modules):
+    """The scenarios of modules, for a test that has the parameters ``module`` and ``scenario``."""
     return [
-        name for name, value in vars(module).items() if callable(value) and value.__module__ == module.__name__ and name[0] != "_"
+        pytest.param(module.__name__, name, id=f"{module.__name__.rpartition('.')[2]}-{name}")
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, types.FunctionType) and value.__module__ == module.__name__ and name[0] != "_"
     ]

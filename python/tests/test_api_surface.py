@@ -1,10 +1,8 @@
 """Every public name of RPyC 6.0.2 has a row in ``docs/behaviour.md``, and the rows are true."""
 
-import ast
 import functools
 import importlib
 import json
-import pathlib
 import re
 import subprocess
 
@@ -12,17 +10,19 @@ import pytest
 
 import netref
 import stock_api
+import test_control
+from pairings import PAIRINGS
 from peer_process import HERE, STOCK6, interpreter
 
-ROOT = HERE.parent.parent
-TABLE = ROOT / "docs" / "behaviour.md"
-SOURCES = {"python": HERE, "scenarios": HERE / "scenarios", "interop": ROOT / "interop"}
-ROW = re.compile(r"^\| `([^`]+)` \| (same|differs: .+|left out: .+) \| `([^`]+)::([^`]+)` \|$")
+TABLE = HERE.parent.parent / "docs" / "behaviour.md"
+ROW = re.compile(r"^\| `([^`]+)` \| (same|differs: .+|left out: .+) \| `([^`]+)\.py::([^`]+)` \| ([^:|]+)(: .+)? \|$")
+#: What runs scenarios.
+RUNNERS = ["test_classic_mode", "test_overrides", "test_registry", "test_scenarios"]
 
 
 @functools.cache
 def rows():
-    """What the table says: name: (verdict, file, test)."""
+    """What the table says: name: (verdict, module, test, how it is run)."""
     found = {}
     module = None
     for line in TABLE.read_text().splitlines():
@@ -31,10 +31,11 @@ def rows():
         elif line.startswith("| `"):
             match = ROW.match(line)
             assert match, f"not a row: {line}"
-            name, verdict, file, test = match.groups()
+            name, verdict, file, test, how, why = match.groups()
+            assert (how == "here only") == bool(why), f"without a reason, or with one too many: {line}"
             name = module if name == module else f"{module}.{name}"
             assert name not in found, f"{name} has two rows"
-            found[name] = verdict, file, test
+            found[name] = verdict, file.replace("/", "."), test, how
     return found
 
 
@@ -133,22 +134,43 @@ def test_what_is_left_out_is_not_there():
 
 
 @functools.cache
-def names_of_tests(path):
-    """The names of the tests in a file, those in classes as ``Class::test``; or of its scenarios."""
+def in_four_pairings():
+    """The scenarios that are run by each implementation as the client of each."""
     found = set()
-    for node in ast.parse(pathlib.Path(path).read_text()).body:
-        if isinstance(node, ast.FunctionDef):
-            found.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
-    if "scenarios" in str(path):
-        return {name for name in found if not name.startswith("_")}
-    return {name for name in found if name.rpartition("::")[2].startswith("test_")}
+    for module in map(importlib.import_module, RUNNERS):
+        for test in vars(module).values():
+            parameters = dict(mark.args for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize")
+            if parameters.get(("client", "server")) is PAIRINGS:
+                found |= {scenario.values for scenario in parameters.get(("module", "scenario"), ())}
+    return found
 
 
-def test_every_row_names_a_test():
-    for name, (_, file, test) in rows().items():
-        folder, _, file_name = file.rpartition("/")
-        path = SOURCES[folder or "python"] / file_name
-        assert path.is_file(), f"{name}: there is no {file}"
-        assert test in names_of_tests(path), f"{name}: there is no {test} in {file}"
+def how_it_is_run(module_name, test_name):
+    """What is to be in a row's last column, by the marks of the test.
+
+    :raises LookupError: if there is no such test
+    """
+    if (module_name, test_name) in in_four_pairings():
+        return "four pairings"
+    module = importlib.import_module(module_name)
+    test = getattr(module, test_name, None)
+    if not test_name.startswith("test_") or test is None:
+        raise LookupError(test_name)
+    marks = [*getattr(module, "pytestmark", ()), *getattr(test, "pytestmark", ())]
+    if STOCK6.mark in marks:
+        return "compared with stock"
+    if f"{module_name}.py" in test_control.FILES and all(mark.name != "differs" for mark in marks):
+        return "here and on stock"
+    return "here only"
+
+
+def test_every_row_names_a_test_and_says_how_it_is_run():
+    wrong = []
+    for name, (_, module, test, how) in rows().items():
+        try:
+            truth = how_it_is_run(module, test)
+        except LookupError:
+            truth = "nowhere: there is no such test"
+        if how != truth:
+            wrong.append(f"{name}: {module}::{test} is run {truth}")
+    assert wrong == []

@@ -9,9 +9,9 @@ from peer_process import STOCK6, interpreter
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
-@pytest.mark.parametrize("scenario", scenarios(classic_scenarios))
-def test_scenario(peer_processes, client, server, scenario):
-    run_scenario(client, "classic_scenarios", scenario, peer_processes(server, "classic").port)
+@pytest.mark.parametrize(("module", "scenario"), scenarios(classic_scenarios))
+def test_scenario(peer_processes, client, server, module, scenario):
+    run_scenario(client, module, scenario, peer_processes(server, "classic").port)
 
 
 @pytest.fixture(params=["subproc", "thread", "multiprocess"])
@@ -29,11 +29,6 @@ def test_servers_started_for_one_connection(conn):
     assert conn.modules.math.sqrt(16) == 4
     conn.execute("def apply(function):\n    return function(1)")
     assert conn.namespace["apply"](lambda x: x + 1) == 2
-
-
-def test_multiprocess_takes_names(cleanup):
-    conn = cleanup.enter_context(classic.connect_multiprocess({"given": 5}))
-    assert conn.namespace["given"] == 5
 
 
 def test_what_a_server_on_pipes_prints_is_not_taken_for_messages(cleanup):

@@ -13,10 +13,12 @@ FILES = [
     "test_api_behaviour.py",
     "test_callbacks.py",
     "test_classic.py",
+    "test_cli.py",
     "test_connecting.py",
     "test_exceptions.py",
     "test_policy.py",
     "test_proxies.py",
+    "test_registry.py",
     "test_types.py",
     *(["test_abuse_clients.py"] if WITH_STOCK else []),
 ]

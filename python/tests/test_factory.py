@@ -8,9 +8,8 @@ import pytest
 
 import netref
 from clients import IMPLEMENTATIONS, run_program, server_program
-from netref.core.stream import PipeStream, TunneledSocketStream
+from netref.core.stream import PipeStream
 from netref.utils import factory
-from netref.utils.server import ThreadedServer
 from peer_process import STOCK6
 
 PIPE_SERVER = """
@@ -132,30 +131,6 @@ def test_connect_over_ipv6(serve):
         pytest.skip(f"no IPv6 here: {error}")
     with netref.connect("::1", server.port, ipv6=True) as conn:
         assert conn.root.echo(6) == 6
-
-
-def test_ssh_connect_goes_through_a_tunnel(serve):
-    """With a machine that plumbum would provide: its tunnels are forwarded ports."""
-    server = serve(Echo)
-    closed = []
-
-    class Tunnel:
-        def __init__(self, local_port, remote_port):
-            self.forwarder = ThreadedServer(Echo, hostname="127.0.0.1", port=local_port)
-            self.forwarder._start_in_thread()
-            assert remote_port == server.port
-
-        def close(self):
-            closed.append(True)
-            self.forwarder.close()
-
-    class Machine:
-        tunnel = staticmethod(Tunnel)
-
-    with factory.ssh_connect(Machine, server.port) as conn:
-        assert isinstance(conn._channel.stream, TunneledSocketStream)
-        assert conn.root.echo("through") == "through"
-    assert closed == [True]
 
 
 def test_nobody_to_connect_to():

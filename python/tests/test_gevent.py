@@ -6,7 +6,7 @@ import pytest
 
 from clients import IMPLEMENTATIONS, run_program
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="no gevent")
+pytestmark = [pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="no gevent")]
 
 PRELUDE = "import gevent.monkey; gevent.monkey.patch_all()\nimport gevent, sys, netref as rpyc\n"
 

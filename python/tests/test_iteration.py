@@ -13,9 +13,9 @@ from pairings import PAIRINGS, run_scenario, scenarios
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
-@pytest.mark.parametrize("scenario", scenarios(iteration_scenarios))
-def test_scenario(peer_processes, client, server, scenario):
-    run_scenario(client, "iteration_scenarios", scenario, peer_processes(server).port)
+@pytest.mark.parametrize(("module", "scenario"), scenarios(iteration_scenarios))
+def test_scenario(peer_processes, client, server, module, scenario):
+    run_scenario(client, module, scenario, peer_processes(server).port)
 
 
 class Containers(netref.Service):

@@ -13,21 +13,21 @@ import override_scenarios
 from netref.core import brine
 from pairings import PAIRINGS, run_scenario, scenarios
 
-SCENARIOS = [name for name in scenarios(override_scenarios) if name not in ("Colour", "Seen", "extend_brine")]
+STEPS = [step for step in scenarios(override_scenarios) if "extend_brine" not in step.values]
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_steps(peer_processes, client, server, scenario):
+@pytest.mark.parametrize(("module", "scenario"), STEPS)
+def test_steps(peer_processes, client, server, module, scenario):
     service = "extended" if scenario == "extended_brine" else "everyday"
-    run_scenario(client, "override_scenarios", scenario, peer_processes(server, service).port)
+    run_scenario(client, module, scenario, peer_processes(server, service).port)
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
-@pytest.mark.parametrize("scenario", scenarios(binding_scenarios))
-def test_bound_threads(peer_processes, client, server, scenario):
+@pytest.mark.parametrize(("module", "scenario"), scenarios(binding_scenarios))
+def test_bound_threads(peer_processes, client, server, module, scenario):
     port = peer_processes(server, config=json.dumps({"bind_threads": True})).port
-    run_scenario(client, "binding_scenarios", scenario, port)
+    run_scenario(client, module, scenario, port)
 
 
 class Answers(netref.Service):

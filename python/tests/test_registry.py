@@ -44,9 +44,9 @@ def registry_processes():
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("scenario", scenarios(registry_scenarios))
-def test_scenario(registry_processes, client, server, kind, scenario):
-    run_scenario(client, "registry_scenarios", scenario, kind, registry_processes(server, kind))
+@pytest.mark.parametrize(("module", "scenario"), scenarios(registry_scenarios))
+def test_scenario(registry_processes, client, server, kind, module, scenario):
+    run_scenario(client, module, scenario, kind, registry_processes(server, kind))
 
 
 @pytest.fixture(params=KINDS)
@@ -59,6 +59,8 @@ def start(kind, cleanup):
     """Starts a registry in a thread: ``start(**options)`` returns it and a client of it. Its ``seen`` lists events."""
 
     class Watched(KINDS[kind][0]):
+        TIMEOUT = 0.2  # after which RPyC's notice that they are to close
+
         def on_service_added(self, name, addrinfo):
             self.seen.append(("added", name, addrinfo[1]))
 
@@ -87,9 +89,9 @@ def start(kind, cleanup):
 
 def test_events(start):
     server, registrar = start()
-    registrar.register(["a", "b"], 1)
-    registrar.register(["a"], 1)
-    registrar.register(["a"], 2)
+    registrar.register(("a", "b"), 1)
+    registrar.register(("a",), 1)
+    registrar.register(("a",), 2)
     registrar.unregister(1)
     registrar.discover("a")  # when it is answered, the registry has done all of that
     assert server.seen == [("added", "A", 1), ("added", "B", 1), ("added", "A", 2), ("removed", "A", 1), ("removed", "B", 1)]
@@ -98,19 +100,28 @@ def test_events(start):
 def test_event_handlers_that_fail_do_no_harm(start, caplog):
     server, registrar = start()
     server.on_service_added = None
-    assert registrar.register(["a"], 1) in (True, False)
+    assert registrar.register(("a",), 1) in (True, False)
     assert registrar.discover("a") == (("127.0.0.1", 1),)
 
 
 def test_servers_that_do_not_register_again_are_forgotten(start):
-    server, registrar = start(pruning_timeout=100, allow_listing=True)
-    registrar.register(["a", "b"], 1)
-    registrar.register(["a"], 2)
+    server, registrar = start(pruning_timeout=100)
+    registrar.register(("a", "b"), 1)
+    registrar.register(("a",), 2)
     server.services["A"]["127.0.0.1", 1] -= 200
     server.services["B"]["127.0.0.1", 1] -= 200
     assert registrar.discover("a") == (("127.0.0.1", 2),)
-    assert registrar.list() == ("A",)
+    assert registrar.discover("b") == ()
     assert server.seen[-2:] == [("removed", "A", 1), ("removed", "B", 1)]
+
+
+@pytest.mark.differs("they are listed")
+def test_services_whose_servers_are_forgotten_are_not_listed(start):
+    server, registrar = start(pruning_timeout=100, allow_listing=True)
+    registrar.register(("a", "b"), 1)
+    server.services["B"]["127.0.0.1", 1] -= 200
+    assert registrar.list() == ("A",)
+    assert server.seen[-1] == ("removed", "B", 1)
 
 
 def test_listing_has_to_be_allowed(start):
@@ -120,6 +131,7 @@ def test_listing_has_to_be_allowed(start):
         netref.list_services(registrar=registrar)
 
 
+@pytest.mark.differs("it ends the registry")
 def test_nonsense_gets_no_answer_and_does_no_harm(start, kind, cleanup):
     server, registrar = start()
     nonsense = [
@@ -142,23 +154,25 @@ def test_nonsense_gets_no_answer_and_does_no_harm(start, kind, cleanup):
             sock.shutdown(socket.SHUT_WR)
             sock.settimeout(10)
             assert sock.recv(1) == b""
-    assert registrar.register(["a"], 1)
+    assert registrar.register(("a",), 1)
     assert registrar.discover("a") == (("127.0.0.1", 1),)
     if kind == "TCP":
         assert not server._connected_sockets
 
 
+@pytest.mark.differs("it stops the registry")
 def test_tcp_client_that_says_nothing_is_dropped(cleanup):
     server = TCPRegistryServer("127.0.0.1", port=0)
     server.TIMEOUT = 0.2
     threading.Thread(target=server.start, daemon=True).start()
     silent = cleanup.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-    assert TCPRegistryClient("127.0.0.1", port=server.port, timeout=10).register(["a"], 1)
+    assert TCPRegistryClient("127.0.0.1", port=server.port, timeout=10).register(("a",), 1)
     silent.settimeout(10)
     assert silent.recv(1) == b""
     server.close()
 
 
+@pytest.mark.differs("takes effect after a time-out")
 def test_closing(monkeypatch, kind, start):
     monkeypatch.setattr(KINDS[kind][0], "TIMEOUT", 60)  # it does not wait for a time-out
     server, _ = start()
@@ -183,7 +197,7 @@ def test_registrar_without_registry(kind):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # not listening, so nobody gets the port
         registrar = KINDS[kind][1]("127.0.0.1", port=unused.getsockname()[1], timeout=0.2)
-        assert registrar.register(["a"], 1) is False
+        assert registrar.register(("a",), 1) is False
         registrar.unregister(1)
         if kind == "UDP":
             assert registrar.discover("a") == registrar.list() == ()
@@ -196,9 +210,9 @@ def test_first_server_that_is_there_is_connected_to(start, serve, cleanup):
     _, registrar = start()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        registrar.register(["echo"], unused.getsockname()[1])
+        registrar.register(("echo",), unused.getsockname()[1])
         server = serve(Echo)
-        registrar.register(["echo"], server.port)
+        registrar.register(("echo",), server.port)
         conn = cleanup.enter_context(netref.connect_by_service("echo", registrar=registrar))
         assert conn.root.echo(5) == 5
 
@@ -220,6 +234,7 @@ def test_registry_that_fails_disturbs_no_server(serve, connect, caplog):
     server.close()
 
 
+@pytest.mark.differs("it stays registered")
 def test_server_closed_while_it_registers_leaves_no_registration(start, serve):
     _, registrar = start()
     inside, proceed, done = threading.Event(), threading.Event(), threading.Event()

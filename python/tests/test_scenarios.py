@@ -7,8 +7,7 @@ import pkgutil
 
 import pytest
 
-import scenarios
-from pairings import PAIRINGS
+from pairings import PAIRINGS, scenarios
 from peer_process import HERE, STOCK6, Program, interpreter
 from scenarios import objects
 from scenarios.differences import may_differ
@@ -17,13 +16,11 @@ from scenarios.host import ask
 NOT_SCENARIOS = {"host", "differences", "objects", "probes"}
 
 
-def all_scenarios():
-    for info in pkgutil.iter_modules(scenarios.__path__):
-        if info.name not in NOT_SCENARIOS:
-            module = importlib.import_module(f"scenarios.{info.name}")
-            for name, value in vars(module).items():
-                if callable(value) and value.__module__ == module.__name__ and not name.startswith("_"):
-                    yield pytest.param(module.__name__, name, id=f"{info.name}-{name}")
+MODULES = [
+    importlib.import_module(f"scenarios.{info.name}")
+    for info in pkgutil.iter_modules([HERE / "scenarios"])
+    if info.name not in NOT_SCENARIOS
+]
 
 
 def start_host(implementation):
@@ -50,7 +47,7 @@ def hosts():
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRINGS)
-@pytest.mark.parametrize(("module", "scenario"), list(all_scenarios()))
+@pytest.mark.parametrize(("module", "scenario"), scenarios(*MODULES))
 def test_scenario(hosts, client, server, module, scenario):
     here, there = hosts("client", client), hosts("server", server)
     try:

@@ -102,24 +102,6 @@ def test_clients_are_forgotten_when_they_leave(serve):
         assert len(server.fd_to_conn) == 1
 
 
-def test_close_from_any_thread_ends_everything(server_class):
-    server = server_class(Service, hostname="127.0.0.1")
-    thread = server._start_in_thread()
-    conn = netref.connect("127.0.0.1", server.port)
-    assert conn.root.echo(1) == 1
-    server.close()
-    if server_class is not ForkingServer:  # whose clients belong to the children
-        with pytest.raises(EOFError):
-            conn.root.echo(2)
-    conn.close()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert server._closed and not server.active
-    server.close()  # once more does nothing
-    with pytest.raises(ConnectionRefusedError):
-        netref.connect("127.0.0.1", server.port)
-
-
 def test_pool_runs_requests_on_its_own_threads(serve, connect):
     server = serve(Service, ThreadPoolServer, nbThreads=3, requestBatchSize=2)
     assert (server.nbthreads, server.request_batch_size, len(server.workers)) == (3, 2, 3)
@@ -201,41 +183,6 @@ def test_forking_server_collects_its_children_and_no_others(serve):
     assert not server._children
 
 
-def test_hooks_of_subclasses(serve, connect):
-    called = []
-
-    class Hooked(ThreadedServer):
-        def accept(self):
-            called.append("accept")
-            super().accept()
-
-        def _accept_method(self, sock):
-            called.append("_accept_method")
-            super()._accept_method(sock)
-
-        def _authenticate_and_serve_client(self, sock):
-            called.append("_authenticate_and_serve_client")
-            super()._authenticate_and_serve_client(sock)
-
-        def _serve_client(self, sock, credentials):
-            called.append("_serve_client")
-            super()._serve_client(sock, credentials)
-
-        def _handle_connection(self, conn):
-            called.append("_handle_connection")
-            super()._handle_connection(conn)
-
-    server = serve(Service, Hooked)
-    assert connect(server).root.echo(1) == 1
-    assert [name for name in dict.fromkeys(called)] == [
-        "accept",
-        "_accept_method",
-        "_authenticate_and_serve_client",
-        "_serve_client",
-        "_handle_connection",
-    ]
-
-
 def test_patched_accept_is_called(serve, connect, monkeypatch):
     """As a program does that sets options on every socket that it accepts."""
     accepted = []
@@ -251,14 +198,6 @@ def test_patched_accept_is_called(serve, connect, monkeypatch):
     server = serve(Service, listener_timeout=None)
     assert connect(server).root.echo(1) == 1
     assert len(accepted) == 1
-
-
-def test_attributes(serve):
-    server = serve(Service)
-    assert server.host == "127.0.0.1" and server.port > 0
-    assert server.fileno() == server.listener.fileno()
-    assert server.registrar is server.registrar
-    assert not server.auto_register
 
 
 def test_registers_where_it_is_told_to(cleanup):

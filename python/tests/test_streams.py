@@ -287,15 +287,6 @@ def test_handshake_on_the_channel_then_a_connection(cleanup, streams):
     assert client.root.twice(4) == 8
 
 
-def test_keepalive_options():
-    listener = socket.create_server(("127.0.0.1", 0))
-    with listener, SocketStream.connect("127.0.0.1", listener.getsockname()[1], keepalive=7) as stream:
-        assert stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ValueError):
-        SocketStream.connect("127.0.0.1", listener.getsockname()[1], keepalive=0.5)
-
-
 def test_patched_connect_is_honoured(serve, monkeypatch):
     server = serve(Twice)
     calls = []

@@ -175,6 +175,16 @@ impl BaseNetref {
         self.received.load(Ordering::Relaxed)
     }
 
+    /// A weak reference to the proxy, or None, as a class that is written in Python has it: not the owner's.
+    #[getter(__weakref__)]
+    fn weakref<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let references = slf
+            .py()
+            .import(intern!(slf.py(), "weakref"))?
+            .call_method1(intern!(slf.py(), "getweakrefs"), (slf,))?;
+        references.try_iter()?.next().transpose()
+    }
+
     #[setter(____refcount__)]
     fn set_refcount(&self, count: u64) {
         self.received.store(count, Ordering::Relaxed);

@@ -127,8 +127,8 @@ def calls_with_a_limit(side):
     root = side.connect(side.far(_serve)).root
     sleep = rpyc.timed(root.sleep, 0.1)
     raises(rpyc.AsyncResultTimeout, lambda: sleep(0.4).value)
-    assert rpyc.timed(root.add, 10)(1).value == 11
-    assert "timed" in repr(sleep)
+    assert rpyc.timed(root.add, 10)(1).value == rpyc.timed(proxy=root.add, timeout=10)(1).value == 11
+    assert "timed" in repr(sleep) and sleep.timeout == 0.1 and sleep.proxy(0.01).value == 0.01
 
 
 def reading_ahead(side):
@@ -164,7 +164,7 @@ def callbacks_while_nobody_waits(side):
         seen = []
         conn.root.call_later(lambda x: seen.append(x) or len(seen), "called")
         assert conn.root.results() == (1,) and seen == ["called"]
-        assert thread._active
+        assert thread._active and (thread.SERVE_INTERVAL, thread.SLEEP_INTERVAL) == (0.0, 0.1)
     finally:
         thread.stop()
     assert not thread._active and not conn.closed
@@ -195,6 +195,18 @@ def a_thread_of_ones_own_that_serves(side):
     assert conn.root.results() == (None,) and seen == [1]
     conn.close()
     assert ended.wait(10)
+
+
+def threads_that_serve_for_as_long_as_there_is_something(side):
+    conn = side.connect(side.far(_serve))
+    serving = threading.Thread(target=conn.serve_threaded, args=(3,))
+    serving.start()
+    seen = []
+    conn.root.call_later(seen.append, 1)
+    assert conn.root.results() == (None,) and seen == [1]
+    conn._channel.stream.sock.shutdown(2)
+    serving.join(20)
+    assert not serving.is_alive() and conn.closed
 
 
 def serving_by_hand(side):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,6 +30,7 @@ def modules_and_names(side):
     conn.modules.sys.path.append("/somewhere")
     assert "/somewhere" in conn.modules.sys.path and "/somewhere" not in sys.path
     conn.modules.sys.path.remove("/somewhere")
+    assert isinstance(conn.modules, side.rpyc.core.service.ModuleNamespace) and conn.modules.os is conn.modules["os"]
     raises(ImportError, lambda: conn.modules["no.such.module"])
     conn.namespace["given"] = [1, 2]
     assert conn.eval("given") == [1, 2] and conn.eval("type(given).__name__") in ("builtins.list", "list")
@@ -207,6 +209,60 @@ def other_ways_to_connect(side):
     conn = rpyc.connect("127.0.0.1", side.far(_serve), service=rpyc.core.service.ClassicService)
     assert conn.eval("3") == 3
     conn.close()
+
+
+#: Serves its parent in classic mode, over standard input and output.
+ON_PIPES = "import importlib, sys; importlib.import_module(sys.argv[1]).classic.connect_stdpipes().serve_all()"
+
+
+def _python(side):
+    return sys.executable, side.name
+
+
+def _serve_at(side, path):
+    side.serve(side.rpyc.SlaveService, socket_path=path)
+
+
+def connections_within_a_machine(side):
+    classic = side.rpyc.classic
+    python, package = side.far(_python)
+    with subprocess.Popen([python, "-c", ON_PIPES, package], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with classic.connect_pipes(process.stdout, process.stdin) as conn:
+            assert conn.eval("1 + 1") == 2 and conn.modules.os.getpid() == process.pid
+        process.wait(20)  # whichever status: in RPyC that is an error
+    with tempfile.TemporaryDirectory() as folder:
+        side.far(_serve_at, f"{folder}/socket")
+        with classic.unix_connect(f"{folder}/socket") as conn:
+            assert conn.eval("2 + 2") == 4
+        script = f"{folder}/server.py"  # which is run by this Python, and becomes the other's
+        with open(script, "w") as file:
+            program = f"from {package}.cli.rpyc_classic import main; main()"
+            print(f"import os, sys\nos.execv({python!r}, [{python!r}, '-u', '-c', {program!r}, *sys.argv[1:]])", file=file)
+        with classic.connect_subproc(script) as conn:
+            assert conn.eval("3 + 3") == 6 and conn.modules.os.getpid() == conn.proc.pid
+        conn.proc.wait(20)
+
+
+def _serve_looking(side):
+    class Looking(side.rpyc.SlaveService):
+        def offered(self):
+            root = self.getconn().root
+            return tuple(getattr(root, name) for name in ("namespace", "execute", "eval", "getmodule", "getconn"))
+
+    return side.serve(Looking)
+
+
+def clients_that_offer_nothing(side):
+    services = side.rpyc.core.service
+    port = side.far(_serve_looking)
+    conn = side.connect(port, service=services.ClassicClient)
+    assert conn.eval("6 * 7") == 42 and conn.root.offered() == (None,) * 5
+    assert issubclass(services.ClassicClient, services.FakeSlaveService)
+    conn = side.connect(port, service=services.MasterService)
+    assert conn.modules.os.getpid() != os.getpid() and conn.builtin is conn.builtins
+    raises(AttributeError, conn.root.offered)
+    both = services.ClassicService
+    assert issubclass(both, services.MasterService) and issubclass(both, services.SlaveService)
 
 
 def masters_are_reached_from_slaves(side):

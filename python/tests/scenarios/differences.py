@@ -21,6 +21,13 @@ class Difference(NamedTuple):
 DIFFERENCES = [
     Difference("whether dir() lists what is not exposed", "*", "netref", False, "a peer is told of what it may have"),
     Difference(
+        "whether closing a server ends the connections of this kind",
+        "*",
+        "netref",
+        True,
+        "a stock pool forgets its clients, and so leaves their connections open when it is closed",
+    ),
+    Difference(
         "what __exit__ of a remote object sees",
         "*",
         "netref",

@@ -164,6 +164,9 @@ def the_traceback_from_there(side):
     assert "========= Remote Traceback (1) =========" in text and "in deep" in text and "exceptions.py" in text
     assert error.args == ("at the bottom",)
     assert "in deep" in error._remote_tb and error._remote_tb in text
+    vinegar = side.rpyc.core.vinegar
+    assert vinegar.REMOTE_LINE.format(1) in text and vinegar.REMOTE_LINE.startswith(vinegar.REMOTE_LINE_START)
+    assert vinegar.REMOTE_LINE.endswith(vinegar.REMOTE_LINE_END)
     assert error._remote_version.startswith("6.")
     shown = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     assert "Remote Traceback" in shown and "in raises" in shown

@@ -73,6 +73,50 @@ def classes_of_proxies(side):
         assert list(root.list()) == [1, 2, 3]
 
 
+def what_proxies_are_made_of(side):
+    proxies = _module(side, "core.netref")
+    root = side.connect(side.far(_serve)).root
+    cls = type(root)
+    assert issubclass(cls, side.rpyc.BaseNetref) and type(cls) is proxies.NetrefMetaclass
+    assert repr(cls).startswith("<netref class '") and cls.__name__.endswith(".Everything")
+    made = proxies.class_factory(("some.Thing", 1, 2), (("method", "what it does"), ("__len__", None)))
+    assert made.__name__ == "some.Thing" and made.method.__doc__ == "what it does" and hasattr(made, "__len__")
+    assert isinstance(root.list(), proxies.builtin_classes_cache["builtins.list"])
+
+
+def _serve_curious(side):
+    ASKED.clear()
+
+    class Curious(side.rpyc.Service):
+        def _rpyc_getattr(self, name):
+            ASKED.append(name)
+            return object.__getattribute__(self, name)
+
+    return side.serve(Curious)
+
+
+ASKED = []
+
+
+def _asked(side):
+    return ASKED
+
+
+def attributes_that_are_not_asked_for(side):
+    proxies = _module(side, "core.netref")
+    conn = side.connect(side.far(_serve_curious))
+    root = conn.root
+    assert proxies.DELETED_ATTRS < proxies.LOCAL_ATTRS
+    for name in proxies.DELETED_ATTRS:
+        raises(AttributeError, getattr, root, name)
+    for name in ("____conn__", "____id_pack__", "____refcount__", "__class__", "__weakref__", "__slots__", "__module__"):
+        assert name in proxies.LOCAL_ATTRS
+        getattr(root, name, None)
+    assert root.get_service_name  # asked for, and not there
+    asked = side.far(_asked)
+    assert asked[-1:] == ["get_service_name"] and not proxies.LOCAL_ATTRS & set(asked), asked
+
+
 def sockets_set_up_by_the_program(side):
     """LightLLM sets options of every socket that it connects with, and of every one that is accepted."""
     seen = []

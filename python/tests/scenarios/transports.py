@@ -194,6 +194,9 @@ def options_of_connections(side):
     unused = socket.create_server(("127.0.0.1", 0))
     free = unused.getsockname()[1]
     unused.close()
+    with rpyc.SocketStream.connect("127.0.0.1", port, keepalive=7) as stream:
+        assert stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+    raises(ValueError, rpyc.SocketStream.connect, "127.0.0.1", port, keepalive=0.5)
     raises(ConnectionRefusedError, rpyc.connect, "127.0.0.1", free)
     raises(OSError, rpyc.connect, "no.such.host.invalid", 1)
 
@@ -201,6 +204,14 @@ def options_of_connections(side):
 def _serve_subclass(side):
     class Server(side.rpyc.ThreadedServer):
         seen = []
+
+        def accept(self):
+            self.seen.append("wait")
+            super().accept()
+
+        def _handle_connection(self, conn):
+            self.seen.append("handle")
+            super()._handle_connection(conn)
 
         def _authenticate_and_serve_client(self, sock):
             self.seen.append("authenticate")
@@ -217,7 +228,7 @@ def _serve_subclass(side):
 
     class Seen(side.rpyc.Service):
         def exposed_seen(self):
-            return tuple(Server.seen)
+            return tuple(dict.fromkeys(Server.seen))
 
         def public(self):
             return "public"
@@ -239,10 +250,67 @@ SERVERS = []
 def servers_of_ones_own(side):
     port = side.far(_serve_subclass)
     root = side.connect(port).root
-    assert root.seen() == ("accept", "authenticate", "serve")
+    assert root.seen() == ("wait", "accept", "authenticate", "serve", "handle")
     assert root.public() == "public"
     other = side.connect(port)
     assert other.root.clients() == 2
+
+
+def _serve_pool(side):
+    class Threads(side.rpyc.Service):
+        def exposed_name(self):
+            return threading.current_thread().name
+
+        def exposed_pool(self):
+            server = SERVERS[-1]
+            names = tuple(worker.name for worker in server.workers)
+            return names, server.nbthreads, server.request_batch_size, len(server.fd_to_conn), server.polling_thread.is_alive()
+
+    server = side.rpyc.utils.server.ThreadPoolServer(Threads, hostname="127.0.0.1", nbThreads=3, requestBatchSize=2)
+    SERVERS.append(server)
+    side.cleanup.callback(server.close)
+    server._start_in_thread()
+    return server.port
+
+
+def a_pool_of_threads(side):
+    port = side.far(_serve_pool)
+    conns = [side.connect(port) for _ in range(4)]
+    names = {conn.root.name() for conn in conns for _ in range(5)}
+    workers, *rest = conns[0].root.pool()
+    assert names <= set(workers) and rest == [3, 2, 4, True] and len(workers) == 3
+
+
+def _start(side, kind):
+    server = getattr(side.rpyc.utils.server, kind)(_service(side.rpyc), hostname="127.0.0.1")
+    RUNNING[:] = [server, server._start_in_thread()]
+    assert server.active and (server.host, server.port) == server.listener.getsockname()
+    assert server.fileno() == server.listener.fileno()
+    return server.port
+
+
+def _close(side):
+    server, thread = RUNNING
+    server.close()
+    thread.join(20)
+    assert not thread.is_alive() and server._closed and not server.active and not server.clients
+    if hasattr(server, "workers"):
+        assert not any(worker.is_alive() for worker in [server.polling_thread, *server.workers])
+
+
+def servers_that_are_closed(side):
+    for kind in ("ThreadedServer", "ThreadPoolServer", "ForkingServer", "OneShotServer"):
+        port = side.far(_start, kind)
+        conn = side.rpyc.connect("127.0.0.1", port)
+        echo = conn.root.echo
+        assert echo(1) == 1
+        side.far(_close)
+        if kind == "ForkingServer":  # whose clients belong to the children
+            assert echo(2) == 2
+        elif side.expected("whether closing a server ends the connections of this kind", kind != "ThreadPoolServer"):
+            raises(EOFError, echo, 2)
+        raises(ConnectionRefusedError, side.rpyc.connect, "127.0.0.1", port)
+        conn.close()
 
 
 def a_client_that_vanishes(side):
