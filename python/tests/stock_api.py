@@ -1,4 +1,4 @@
-"""Run by stock's interpreter: every public name of rpyc, what it is and how it is called, as JSON.
+"""Run by stock's interpreter: every public name of rpyc, what it is and how it is called, and every private one, as JSON.
 
 A name is public if neither it nor what it belongs to begins with an underscore, and it is the module's own: what a module imports
 is not, but for what a package takes from its modules, and what gets another name.
@@ -85,7 +85,8 @@ def members(cls):
     """Public attributes of the class's own, and those that its methods give to instances."""
     found = {name: member for name, member in vars(cls).items() if not name.startswith("_")}
     for name in instance_attributes(cls):
-        found.setdefault(name, None)
+        if not name.startswith("_"):
+            found.setdefault(name, None)
     for name, member in found.items():
         is_slot = isinstance(member, types.MemberDescriptorType) or (member is None and name not in vars(cls))
         if is_slot or isinstance(member, property):
@@ -105,7 +106,7 @@ def instance_attributes(cls):
     found = {}
     for node in ast.walk(tree):
         is_self = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name)
-        if is_self and node.value.id == "self" and not node.attr.startswith("_"):
+        if is_self and node.value.id == "self":
             found[node.attr] = None
     return list(found)
 
@@ -133,14 +134,41 @@ def is_submodule(thing, module):
     return thing.__name__.rpartition(".")[0] == module.__name__
 
 
-def walk(package):
+def private_names_of(module):
+    """Names with one underscore: of the module, of its classes, and of their instances."""
+    made = names_made_by(module)
+    for name, thing in vars(module).items():
+        own = getattr(thing, "__module__", None) == module.__name__
+        if is_private(name) and (own or name in made):
+            yield name
+        if own and isinstance(thing, type):
+            for member in dict.fromkeys([*vars(thing), *instance_attributes(thing)]):
+                if is_private(member) and not member.startswith(f"_{name}__"):
+                    yield f"{name}.{member}"
+
+
+def is_private(name):
+    return re.match("_[^_]", name)
+
+
+def modules(package):
     top = importlib.import_module(package)
-    for module_name in [package] + sorted(m.name for m in pkgutil.walk_packages(top.__path__, package + ".")):
-        module = importlib.import_module(module_name)
+    for name in [package] + sorted(m.name for m in pkgutil.walk_packages(top.__path__, package + ".")):
+        yield name, importlib.import_module(name)
+
+
+def walk(package):
+    for module_name, module in modules(package):
         yield module_name, "module", None
         for name, what, how in names_of(module):
             yield f"{module_name}.{name}", what, how
 
 
+def walk_private(package):
+    for module_name, module in modules(package):
+        for name in private_names_of(module):
+            yield f"{module_name}.{name}"
+
+
 if __name__ == "__main__":
-    json.dump(list(walk("rpyc")), sys.stdout)
+    json.dump({"public": list(walk("rpyc")), "private": list(walk_private("rpyc"))}, sys.stdout)

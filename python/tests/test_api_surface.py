@@ -1,5 +1,6 @@
 """Every public name of RPyC 6.0.2 has a row in ``docs/behaviour.md``, and the rows are true."""
 
+import fnmatch
 import functools
 import importlib
 import json
@@ -14,6 +15,7 @@ import test_control
 from pairings import PAIRINGS
 from peer_process import HERE, STOCK6, interpreter
 
+DIFFERENCES = HERE.parent.parent / "docs" / "python.md"
 TABLE = HERE.parent.parent / "docs" / "behaviour.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (same|differs: .+|left out: .+) \| `([^`]+)\.py::([^`]+)` \| ([^:|]+)(: .+)? \|$")
 #: What runs scenarios.
@@ -40,11 +42,15 @@ def rows():
 
 
 @functools.cache
+def walked():
+    command = [interpreter("rpyc"), HERE / "stock_api.py"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=40, check=True).stdout)
+
+
+@functools.cache
 def stock():
     """The names that there are: name: (kind, signature or value)."""
-    command = [interpreter("rpyc"), HERE / "stock_api.py"]
-    listed = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=40, check=True).stdout)
-    return {name: (kind, detail) for name, kind, detail in listed}
+    return {name: (kind, detail) for name, kind, detail in walked()["public"]}
 
 
 def find(name):
@@ -131,6 +137,26 @@ def test_what_is_left_out_is_not_there():
         if verdict.startswith("left out"):
             with pytest.raises(LookupError):
                 find(name)
+
+
+def is_there(name):
+    try:
+        find(name)
+    except LookupError:
+        return False
+    return True
+
+
+@STOCK6
+def test_private_names_are_there_or_said_not_to_be():
+    """Programs read some of them; docs/python.md has those that they do without."""
+    section = DIFFERENCES.read_text().partition("## Names that begin with an underscore\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    listed = [f"rpyc.{pattern}" for row in rows for pattern in re.findall("`([^`]+)`", row)]
+    private = walked()["private"]
+    unused = [pattern for pattern in listed if not fnmatch.filter(private, pattern)]
+    wrong = [name for name in private if is_there(name) == any(fnmatch.fnmatch(name, pattern) for pattern in listed)]
+    assert (wrong, unused) == ([], [])
 
 
 @functools.cache

@@ -11,7 +11,7 @@ use netref_core::request::Request;
 use netref_core::session::ReplyKind;
 use netref_core::world::World;
 use pyo3::exceptions::{
-    PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError,
+    PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -271,7 +271,10 @@ fn next_items<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = iterator.py();
     let most = link.limits().max_buffiter;
-    let count = usize::try_from(count).unwrap_or(if count < 0 { 0 } else { most }).min(most);
+    if count < 0 {
+        return Err(PyValueError::new_err(format!("{count} items are asked for")));
+    }
+    let count = usize::try_from(count).unwrap_or(most).min(most);
     let next = |_| user_code::next(iterator).transpose();
     let items = (0..count).map_while(next).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, items)?.into_any())

@@ -318,6 +318,33 @@ impl AsyncResult {
         !self.settle(py) && self.has_expired()
     }
 
+    // What programs read of RPyC's, although it begins with an underscore. Reading it works on no messages.
+
+    #[getter]
+    fn _conn(&self, py: Python<'_>) -> Py<Connection> {
+        self.connection.clone_ref(py)
+    }
+
+    #[getter]
+    fn _is_ready(&self, py: Python<'_>) -> bool {
+        self.settle(py)
+    }
+
+    #[getter]
+    fn _is_exc(&self, py: Python<'_>) -> Option<bool> {
+        self.settle(py);
+        self.state().outcome.as_ref().map(Result::is_err)
+    }
+
+    #[getter]
+    fn _obj(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.settle(py);
+        self.state().outcome.as_ref().map(|outcome| match outcome {
+            Ok(value) => value.clone_ref(py),
+            Err(error) => error.clone_ref(py).into_any(),
+        })
+    }
+
     /// Lets the result expire.
     ///
     /// :param timeout: seconds from now; None for never

@@ -148,6 +148,7 @@ class Connection(Steps, _netref.Connection):
         self._began = time.monotonic()
         #: What is called with the connection and the reason when it ends.
         self._when_ended = []
+        config = dict(config)
         settings = dict(DEFAULT_CONFIG)
         settings.update(_PROFILES.get(config.get("limits"), {}))
         settings.update(config)
@@ -227,6 +228,10 @@ class Connection(Steps, _netref.Connection):
         waited for is one round trip for all of them.
         """
         return _netref.Batch(self)
+
+    @property
+    def _closed(self):
+        return self.closed
 
     def fileno(self):
         """The file descriptor of the stream underneath."""

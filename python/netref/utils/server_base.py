@@ -84,7 +84,8 @@ class Server:
             self.host, self.port = self.listener.getsockname()[:2]
         self.listener.settimeout(listener_timeout)
         self.logger = logger or logging.getLogger(f"{self.service.get_service_name()}/{self.port}")
-        self.protocol_config.setdefault("logger", self.logger)
+        if "logger" not in self.protocol_config:
+            self.protocol_config["logger"] = self.logger
         self._pause = _FIRST_PAUSE
         limits = _netref.limits(self.protocol_config)
         self._max_clients = limits["max_connections"]

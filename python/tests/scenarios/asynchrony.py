@@ -66,9 +66,11 @@ def results_that_come_later(side):
     assert isinstance(result, side.rpyc.AsyncResult)
     result.wait()
     assert result.ready and not result.error and not result.expired and result.value == 3 == result.value
+    assert result._is_ready and result._is_exc is False and result._obj == 3 and result._conn is root.____conn__
     assert "async_" in repr(add) and "AsyncResult" in repr(result)
     slow = side.rpyc.async_(root.sleep)(0.2)
     assert not slow.ready and not slow.expired
+    assert (slow._is_ready, slow._is_exc, slow._obj) == (False, None, None)
     assert slow.value == 0.2 and slow.ready
     assert side.rpyc.async_(add)(5).value == 15
     raises(TypeError, side.rpyc.async_, len)
@@ -80,6 +82,7 @@ def results_that_are_exceptions(side):
     result = side.rpyc.async_(root.fail)()
     result.wait()
     assert result.ready and result.error and not result.expired
+    assert result._is_exc is True and isinstance(result._obj, KeyError)
     for _ in range(2):
         error = raises(KeyError, lambda: result.value)
         assert error.args == ("failed",)
@@ -138,6 +141,7 @@ def reading_ahead(side):
     assert list(side.rpyc.buffiter(root.generate(7))) == list(range(7))
     assert list(side.rpyc.buffiter(root.numbers(0))) == []
     raises(ValueError, lambda: list(side.rpyc.buffiter(root.numbers(5), factor=0.5)))
+    raises(ValueError, lambda: list(side.rpyc.buffiter(root.numbers(5), -1)))
     assert next(iter(side.rpyc.buffiter(root.numbers(5)))) == 0
 
 

@@ -176,10 +176,10 @@ def coming_and_going_of_connections(side):
     ours, theirs = conn._channel.stream.sock.getsockname(), conn._channel.stream.sock.getpeername()
     assert conn.root.endpoints() == (theirs, ours)
     assert isinstance(conn.root.connid(), str) and conn.root is conn.root
-    assert not conn.closed
+    assert not conn.closed and not conn._closed
     conn.close()
     conn.close()
-    assert conn.closed and seen[0][0] == "connect" and seen[1:] == [("disconnect", True)]
+    assert conn.closed and conn._closed and seen[0][0] == "connect" and seen[1:] == [("disconnect", True)]
     assert side.far(_heard) == ["connect", "disconnect True"]
     raises(EOFError, conn.ping)
     raises(EOFError, lambda: conn.root)
