@@ -13,14 +13,14 @@ IMPLEMENTATIONS = ["netref", pytest.param("rpyc", marks=STOCK6)]
 LIMIT = 30
 
 
-def run_program(implementation, code, *arguments):
+def run_program(implementation, code, *arguments, env=None):
     """Runs Python code in a process, with the implementation as ``rpyc``. Returns what it printed.
 
     :raises AssertionError: if it fails
     """
     code = f"import sys, {implementation} as rpyc\n" + textwrap.dedent(code)
     command = [interpreter(implementation), "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

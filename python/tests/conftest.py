@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -100,6 +101,17 @@ def peer_processes():
     yield start
     for process in running.values():
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def stock_packages():
+    """Where stock is installed, for an interpreter of the same version that has what the tests need."""
+    code = "import os, sys, rpyc; print(sys.version_info[:2]); print(os.path.dirname(os.path.dirname(rpyc.__file__)))"
+    printed = subprocess.run([interpreter("rpyc"), "-c", code], capture_output=True, text=True, timeout=30, check=True).stdout
+    version, folder = printed.splitlines()
+    if version != str(sys.version_info[:2]):
+        pytest.skip("stock is installed for another version of Python")
+    return folder
 
 
 #: Where the other side lives: a thread of this process, another process, and one that runs stock RPyC.

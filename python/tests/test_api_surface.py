@@ -183,6 +183,8 @@ def how_it_is_run(module_name, test_name):
     if not test_name.startswith("test_") or test is None:
         raise LookupError(test_name)
     marks = [*getattr(module, "pytestmark", ()), *getattr(test, "pytestmark", ())]
+    if any(mark.name == "parametrize" and mark.args[1] is PAIRINGS for mark in marks):
+        return "four pairings"
     if STOCK6.mark in marks:
         return "compared with stock"
     if f"{module_name}.py" in test_control.FILES and all(mark.name != "differs" for mark in marks):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from abuse import WITH_STOCK
-from peer_process import HERE, STOCK6, interpreter
+from peer_process import HERE, STOCK6
 
 FILES = [
     "test_api_behaviour.py",
@@ -24,17 +24,6 @@ FILES = [
 ]
 #: Seconds for one of them.
 LIMIT = 100
-
-
-@pytest.fixture(scope="module")
-def stock_packages():
-    """Where stock is installed, for an interpreter of the same version that has pytest."""
-    code = "import os, sys, rpyc; print(sys.version_info[:2]); print(os.path.dirname(os.path.dirname(rpyc.__file__)))"
-    printed = subprocess.run([interpreter("rpyc"), "-c", code], capture_output=True, text=True, timeout=30, check=True).stdout
-    version, folder = printed.splitlines()
-    if version != str(sys.version_info[:2]):
-        pytest.skip("stock is installed for another version of Python")
-    return folder
 
 
 @STOCK6

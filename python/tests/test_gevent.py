@@ -1,10 +1,13 @@
 """Programs that gevent has patched, with clients and servers of each implementation."""
 
 import importlib.util
+import os
 
 import pytest
 
-from clients import IMPLEMENTATIONS, run_program
+from clients import run_program
+from pairings import PAIRINGS
+from peer_process import interpreter
 
 pytestmark = [pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="no gevent")]
 
@@ -75,25 +78,24 @@ except TimeoutError:
     assert output == "True 0.4\nin time\n"
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_clients(implementation):
+@pytest.mark.parametrize(("client", "server"), PAIRINGS)
+def test_clients(request, client, server):
     """A client in a process of its own, which the green server's process starts."""
-    import peer_process
-
-    client = f"""
-import {implementation} as rpyc, sys
+    environment = dict(os.environ)
+    if server == "rpyc":  # whose own environment has no gevent
+        environment["PYTHONPATH"] = request.getfixturevalue("stock_packages")
+    program = f"""
+import {client} as rpyc, sys
 conn = rpyc.connect("127.0.0.1", int(sys.argv[1]))
 assert conn.root.apply(lambda value: value + 1, 41) == 42
 assert conn.root.sleep(0.01) == 0.01
 print(conn.root.apply(lambda data: len(data), b"y" * 500_000))
 conn.close()
 """
-    output = run_green(
-        """
+    start = """
 import gevent.subprocess
 print(gevent.subprocess.check_output([sys.argv[1], "-c", sys.argv[2], str(server.port)], timeout=20).decode().strip())
-""",
-        peer_process.interpreter(implementation),
-        client,
-    )
+"""
+    code = (PRELUDE + PROGRAM).replace("netref", server) + start
+    output = run_program("json", code, interpreter(client), program, env=environment)
     assert output == "500000\n"
