@@ -310,6 +310,8 @@ def servers_that_are_closed(side):
         elif side.expected("whether closing a server ends the connections of this kind", kind != "ThreadPoolServer"):
             raises(EOFError, echo, 2)
         raises(ConnectionRefusedError, side.rpyc.connect, "127.0.0.1", port)
+        if not conn.closed:
+            conn._channel.stream.sock.shutdown(socket.SHUT_RDWR)  # nobody would answer that it is closed
         conn.close()
 
 
