@@ -140,6 +140,8 @@ class Connection(Steps, _netref.Connection):
     _remote_root = None
     _last_traceback = None
     _end_reason = None
+    #: That the connection belongs to; none yet while it is being made.
+    _process = None
     #: For programs that wait in greenlets: set when the connection ends.
     _ended = None
     _extension = None
