@@ -152,7 +152,9 @@ impl<H: Host> Link<H> {
         if !self.held.is_any.load(Ordering::Relaxed) || self.is_held(goal) {
             return None;
         }
-        self.held.pop()
+        // What was kept for the thread that serves by itself is not for others that but wait.
+        let is_for_another = self.is_served_by_hand() && !self.is_served_by_hand_here();
+        if is_for_another && matches!(goal, Goal::Call(_)) { None } else { self.held.pop() }
     }
 
     /// Does the first of what is kept, if it may be done by now. False if there is none.
