@@ -1,6 +1,7 @@
 """Programs that serve by themselves: what the peer asks runs where they do, as with RPyC, and nowhere else."""
 
 import queue
+import select
 import threading
 import time
 
@@ -14,6 +15,10 @@ class Server(netref.Service):
 
     def exposed_call_later(self, function):
         threading.Thread(target=function).start()
+
+    def exposed_call_many_later(self, function, count):
+        calls = [netref.async_(function) for _ in range(count)]
+        threading.Thread(target=lambda: [call() for call in calls]).start()
 
     def exposed_call(self, function):
         return function()
@@ -60,17 +65,41 @@ def test_a_program_that_was_idle_before(connect, server):
     assert look_until(conn, seen) == threading.get_ident()
 
 
-def test_a_call_whose_limit_is_short_runs_nothing_else(connect, server):
-    """It could not be kept. What it does not depend on waits for the program to serve."""
+def test_a_call_whose_limit_is_short(connect, server):
+    """Other programs' callbacks then run on another thread, for the limit to be kept."""
     conn, seen = connect(server, config={"sync_request_timeout": 10}), queue.Queue()
     conn.poll()
+    assert conn.root.call(threading.get_ident) == threading.get_ident()
     conn.root.call_later(idents(seen))
-    conn.root.wait(0.1)
-    other = threading.Thread(target=lambda: conn.root.wait(0.1))
-    other.start()
-    other.join(20)
-    assert seen.empty()
     assert look_until(conn, seen) == threading.get_ident()
+
+
+def test_a_program_that_selects(conn):
+    """It serves one message whenever the descriptor shows that there is one, and none is left behind where it does not."""
+    for count in 1, 5, 5:
+        seen = queue.Queue()
+        conn.root.call_many_later(idents(seen), count)
+        while seen.qsize() < count:
+            assert select.select([conn], [], [], 20)[0], "it would wait for ever"
+            conn.serve(0)
+        assert {seen.get() for _ in range(count)} == {threading.get_ident()}
+
+
+def test_what_is_read_already_when_a_program_begins_to_select(pair):
+    """It is not kept for the program, which would not come."""
+    seen = queue.Queue()
+
+    class Client(netref.Service):
+        def exposed_note(self):
+            seen.put(True)
+
+    conn, server = pair(Server, client_service=Client)
+    note = netref.async_(server.root.note)
+    time.sleep(0.05)  # the connection is read in the background
+    conn.fileno()
+    conn.serve(0)
+    note()
+    assert seen.get(timeout=10)
 
 
 def test_callbacks_of_a_call_run_on_the_thread_that_waits_for_it(conn):

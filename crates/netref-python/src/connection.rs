@@ -219,6 +219,12 @@ impl Connection {
         }
     }
 
+    /// Says that the program looks at the file descriptor to know when to serve.
+    fn _be_selected(&self) -> PyResult<()> {
+        self.link()?.be_selected();
+        Ok(())
+    }
+
     /// Serves the peer's requests until the connection ends.
     fn _serve_all(&self) -> PyResult<()> {
         self.own_link()?.serve_all().map_err(|Interrupted| take_interrupt())

@@ -236,7 +236,8 @@ class Connection(Steps, _netref.Connection):
         return self.closed
 
     def fileno(self):
-        """The file descriptor of the stream underneath."""
+        """The file descriptor of the stream underneath, for `select` and the like to say when there is something to `serve`."""
+        self._be_selected()
         return self._channel.fileno()
 
     def close(self):

@@ -19,6 +19,8 @@ pub(super) struct Held<S> {
     is_preparing: AtomicBool,
     /// The number of the thread that serves by itself, [`EVERY_THREAD`], or 0 for none.
     by_hand: AtomicU64,
+    /// The program looks at the file descriptor to know when to serve.
+    is_selected: AtomicBool,
     /// Something is in the queue.
     is_any: AtomicBool,
     queue: Mutex<VecDeque<Duty<S>>>,
@@ -37,6 +39,7 @@ impl<S> Held<S> {
         Self {
             is_preparing: AtomicBool::new(false),
             by_hand: AtomicU64::new(0),
+            is_selected: AtomicBool::new(false),
             is_any: AtomicBool::new(false),
             queue: Mutex::default(),
         }
@@ -100,7 +103,13 @@ impl<H: Host> Link<H> {
         }
     }
 
-    /// The same for every thread that serves or waits.
+    /// The program looks at the file descriptor to know when to serve: what was read without its doing is not kept for it, since
+    /// the descriptor would not show it.
+    pub fn be_selected(&self) {
+        self.held.is_selected.store(true, Ordering::Release);
+    }
+
+    /// As [`serve_by_hand`](Self::serve_by_hand), for every thread that serves or waits.
     pub fn serve_by_hand_everywhere(&self) {
         self.held.by_hand.store(EVERY_THREAD, Ordering::Release);
     }
@@ -181,12 +190,11 @@ impl<H: Host> Link<H> {
         match goal {
             Goal::One(_) => false,
             // Waiting for a basic request depends on no request of the peer's. Waiting for anything else may.
-            Goal::Call(call) if self.is_preparing() => is_basic(call.handler()),
-            // It is to be done on this thread, if the call is sure not to depend on it.
-            Goal::Call(call) => {
-                self.is_served_by_hand_here() && !call.takes_requests() && self.session().features().chain
+            Goal::Call(call) => self.is_preparing() && is_basic(call.handler()),
+            Goal::Output | Goal::Background => {
+                let is_kept = self.is_served_by_hand() && !self.held.is_selected.load(Ordering::Acquire);
+                is_kept || self.is_preparing()
             }
-            Goal::Output | Goal::Background => self.is_preparing() || self.is_served_by_hand(),
         }
     }
 }

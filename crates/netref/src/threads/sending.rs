@@ -286,10 +286,10 @@ impl<H: Host> Link<H> {
         Ok(true)
     }
 
-    /// Whether a thread that waits for no longer than `limit` runs no requests meanwhile. It does those that are addressed to
-    /// it.
+    /// Whether a thread that waits for no longer than `limit` runs no requests meanwhile. It does those that no other thread may
+    /// run: that are addressed to it, or come while it serves by itself.
     pub(super) fn is_to_be_punctual(&self, limit: Option<Duration>) -> bool {
-        !self.bind_threads && limit.is_some_and(|limit| limit < PATIENT)
+        limit.is_some_and(|limit| limit < PATIENT) && !self.bind_threads && !self.is_served_by_hand_here()
     }
 
     /// Says which thread a message is from, if the peer wants to know.

@@ -305,7 +305,9 @@ impl<H: Host> Link<H> {
             }
             let due = self.due_while(goal, &mut incoming);
             let until = earlier(deadline, due.as_ref().map(|due| due.0));
-            let space = incoming.space(self.transport.reads_exactly());
+            // The program serves again when the descriptor shows that there is more.
+            let is_step = matches!(goal, Goal::One(_)) && self.is_served_by_hand();
+            let space = incoming.space(is_step || self.transport.reads_exactly());
             let outcome = self.host.blocking(|| {
                 if is_full {
                     self.transport.wait(Interest::ReadOrWrite, earlier(until, given_up_at))?;
