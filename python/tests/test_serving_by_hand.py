@@ -16,9 +16,19 @@ class Server(netref.Service):
     def exposed_call_later(self, function):
         threading.Thread(target=function).start()
 
-    def exposed_call_many_later(self, function, count):
-        calls = [netref.async_(function) for _ in range(count)]
-        threading.Thread(target=lambda: [call() for call in calls]).start()
+    def on_connect(self, conn):
+        self.conn = conn
+
+    def exposed_call_together_later(self, function, count):
+        self.function = function  # giving it back would be one more message
+
+        def call_together():
+            time.sleep(0.05)  # until the client has its answer and waits for nothing but these
+            with self.conn.batch() as batch:
+                for _ in range(count):
+                    batch.call(function)
+
+        threading.Thread(target=call_together).start()
 
     def exposed_call(self, function):
         return function()
@@ -78,7 +88,7 @@ def test_a_program_that_selects(conn):
     """It serves one message whenever the descriptor shows that there is one, and none is left behind where it does not."""
     for count in 1, 5, 5:
         seen = queue.Queue()
-        conn.root.call_many_later(idents(seen), count)
+        conn.root.call_together_later(idents(seen), count)
         while seen.qsize() < count:
             assert select.select([conn], [], [], 20)[0], "it would wait for ever"
             conn.serve(0)
