@@ -18,7 +18,7 @@ NOT_SCENARIOS = {"host", "differences", "objects", "probes"}
 
 MODULES = [
     importlib.import_module(f"scenarios.{info.name}")
-    for info in pkgutil.iter_modules([HERE / "scenarios"])
+    for info in pkgutil.iter_modules([str(HERE / "scenarios")])  # Python 3.10 takes no paths
     if info.name not in NOT_SCENARIOS
 ]
 
