@@ -220,9 +220,10 @@ impl Connection {
     }
 
     /// Says that the program looks at the file descriptor to know when to serve.
-    fn _be_selected(&self) -> PyResult<()> {
-        self.link()?.be_selected();
-        Ok(())
+    fn _be_selected(&self) {
+        if let Some(link) = self.link.get() {
+            link.be_selected();
+        }
     }
 
     /// Serves the peer's requests until the connection ends.
