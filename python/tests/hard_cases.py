@@ -15,6 +15,7 @@ import time
 import traceback
 
 from hard_case_service import lent_over
+from waiting import until
 
 _CONFIG = {"allow_public_attrs": True}
 
@@ -35,13 +36,6 @@ def _raised(kind, function, *args):
     except kind as error:
         return error
     raise AssertionError(f"no {kind.__name__}")
-
-
-def _until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
 
 
 def lock_held_while_waiting(rpyc, port, dispatch):
@@ -185,7 +179,7 @@ def loss_reaches_every_waiter(rpyc, port):
     os.kill(pid, signal.SIGKILL)
     error = _raised(EOFError, lambda: result.value)
     assert "peer" in str(error) or "reset" in str(error), error
-    _until(lambda: heard)
+    until(lambda: heard)
     assert heard == [result]
     assert result.ready
     assert result.error
@@ -225,8 +219,8 @@ def destructor_that_calls_the_client(rpyc, port, times):
         held = conn.root.hold(len)
         conn.close()
         del held
-    _until(lambda: watching.root.threads() <= threads + 4, 30)
-    _until(lambda: watching.root.descriptors() <= descriptors + 4, 30)
+    until(lambda: watching.root.threads() <= threads + 4, 30)
+    until(lambda: watching.root.descriptors() <= descriptors + 4, 30)
 
 
 def garbage_that_calls_the_server(rpyc, port, times):
@@ -268,12 +262,12 @@ def release_behind_a_call(rpyc, port):
 
     def first():
         # The next call waits behind this one. Its function is given back before it begins: `first` and `make` are left.
-        _until(lambda: made.is_set() and conn.stats()["objects_lent"] <= lent + 2)
+        until(lambda: made.is_set() and conn.stats()["objects_lent"] <= lent + 2)
         return 0
 
     assert call_made(first, make) == (0, 1)
     assert calls == [1]
-    _until(lambda: conn.stats()["objects_lent"] <= lent)
+    until(lambda: conn.stats()["objects_lent"] <= lent)
 
 
 def dying_proxy_is_received_again(rpyc, port, times):

@@ -10,6 +10,7 @@ import pytest
 import netref
 from netref import async_
 from peer_process import PeerProcess, interpreter
+from waiting import until
 
 
 class Counts(netref.Service):
@@ -33,13 +34,6 @@ class Counts(netref.Service):
 
     def exposed_call(self, function, *args):
         return function(*args)
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
 
 
 def settled(number, pause=0.3):

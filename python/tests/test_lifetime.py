@@ -8,15 +8,7 @@ import weakref
 import pytest
 
 import netref
-
-
-def until(condition, seconds=10):
-    """Waits until the condition holds, looking often; for what another thread does in its own time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        pause.wait(0.005)
+from waiting import until
 
 
 class Makes(netref.Service):

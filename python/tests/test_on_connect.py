@@ -2,20 +2,12 @@
 
 import queue
 import threading
-import time
 
 import pytest
 
 import netref
 from netref import async_
-
-
-def until(condition):
-    """Waits until the condition holds, looking often; for what another thread does in its own time."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.001)
+from waiting import until
 
 
 class Prepares(netref.Service):

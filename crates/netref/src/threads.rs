@@ -21,9 +21,9 @@
 //! # Why it does not hang
 //!
 //! Each lock is held for a few instructions, never while user code runs or anything blocks: those of the session, the
-//! turn, the unsent bytes, the outcome of a call, of what waits for the pool, and of what is held back. Only "unsent, then session" is ever nested.
-//! (The deframer's lock is the turn in another guise: nobody but the holder of the turn ever asks for it.) A thread that
-//! cannot write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at
+//! turn, the unsent bytes, the outcome of a call, of what waits for the pool, and of what is held back. Only "unsent, then
+//! session" is ever nested. (The deframer's lock is the turn in another guise: nobody but the holder of the turn ever asks
+//! for it.) A thread that cannot write keeps reading, or leaves the reading to another thread that does; so two peers that write to each other at
 //! the same time both make progress.
 //!
 //! # Fork
