@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 
@@ -188,6 +189,19 @@ def test_nothing_is_under_way_when_a_copy_fails(here, tmp_path, monkeypatch):
     assert len(begun) == len(ended)
 
 
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "..", ".", "", "a/b", "a\0b", b"../out", 5, None])
+def test_names_that_lead_elsewhere(here, tmp_path, monkeypatch, name):
+    """The other side says what its directories have in them, and must not choose where files are written."""
+    monkeypatch.setattr(os, "listdir", lambda path: ["good", name])
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "good").write_bytes(b"good")
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="no name here"):
+        classic.download(here, str(tmp_path / "there"), str(tmp_path / "here"))
+    assert (tmp_path / "out").read_bytes() == b"mine"
+    assert (tmp_path / "here" / "good").read_bytes() == b"good"
+
+
 # ---- progress
 
 
@@ -283,6 +297,42 @@ def test_netref_cp_says_what_is_wrong(port, tmp_path):
         done = cp(*arguments)
         assert done.returncode == 2
         assert "netref cp: error: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [("../out", 1), ("a\x1b[2Jb", 1), ("", 0), ("good", 0)],
+)
+def test_netref_cp_and_a_hostile_server(serve, tmp_path, name, outcome):
+    """It gets nothing of the client's to use, chooses no file to write to, and does not write to the terminal by an error."""
+    learned = []
+
+    class Hostile(SlaveService):
+        def getmodule(self, wanted):
+            with pytest.raises(TypeError):
+                learned.append(self._conn.root.eval("1"))
+            with pytest.raises(AttributeError):
+                learned.append(self._conn.root.__class__.__init__.__globals__)
+            return types.SimpleNamespace(path=self, open=open) if wanted == "os" else super().getmodule(wanted)
+
+        def basename(self, path):
+            if "\x1b" in name:
+                raise LookupError(name)
+            return name
+
+        def isdir(self, path):
+            return False
+
+        def isfile(self, path):
+            return True
+
+    (tmp_path / "source").write_bytes(b"")
+    (tmp_path / "target").mkdir()
+    target = tmp_path / "target" if name else tmp_path / "file"
+    done = cp(f"127.0.0.1:{serve(Hostile).port}:{tmp_path}/source", target)
+    assert (done.returncode, learned) == (outcome, [])
+    assert not (tmp_path / "out").exists() and "\x1b" not in done.stderr
+    assert len(done.stderr.splitlines()) == outcome
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ import re
 import sys
 
 from netref.cli._application import Application
-from netref.utils import classic
+from netref.core.service import ClassicClient
+from netref.utils import classic, factory, transfer
 
 REMOTE = re.compile(r"(?P<host>\[[^\]]+\]|[^:/\\\[\]]+):(?P<port>\d*):(?P<path>.*)", re.DOTALL)
 
 
 class Copy(Application):
-    """Copies a file, or a directory with all that is in it, to a server of classic mode or from one."""
+    """Copies a file, or a directory with all that is in it, to a server of classic mode or from one.
+
+    The server gets nothing of this side but what is copied there, and writes nowhere but below DST."""
 
     NAME = "netref cp"
 
@@ -35,10 +38,11 @@ class Copy(Application):
 
     def main(self):
         try:
-            with classic.connect(self.host, self.port, ipv6=":" in self.host) as conn:
+            with factory.connect(self.host, self.port, ClassicClient, ipv6=":" in self.host) as conn:
                 self.copy(conn)
-        except (OSError, EOFError, ValueError) as error:
-            print(f"netref cp: {str(error).splitlines()[0]}", file=sys.stderr)
+        except Exception as error:  # any, of the server's
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            print(f"netref cp: {transfer.printable(text)}", file=sys.stderr)
             return 1
         return 0
 
@@ -46,7 +50,12 @@ class Copy(Application):
         progress = None if self.quiet else True
         there = conn.modules.os.path
         if self.remote_source:
-            target = _inside(os.path, self.target, there.basename(self.path.rstrip("/")))
+            name = there.basename(self.path.rstrip("/"))
+            if name in ("", ".", ".."):
+                name = None
+            else:
+                transfer.check_name(name)
+            target = _inside(os.path, self.target, name)
             classic.download(conn, self.path, target, progress=progress)
         else:
             target = _inside(there, self.path, os.path.basename(self.source.rstrip(os.sep)))

@@ -194,6 +194,7 @@ def download_dir(conn, remotepath, localpath, filter=None, chunk_size=STREAM_CHU
     """Copies a directory from the other side, into a directory that may exist. Parameters as for :func:`upload`."""
     os.makedirs(localpath, exist_ok=True)
     for name in conn.modules.os.listdir(remotepath):
+        transfer.check_name(name)
         if filter is None or filter(name):
             source = conn.modules.os.path.join(remotepath, name)
             download(conn, source, os.path.join(localpath, name), filter, True, chunk_size, progress=progress)

@@ -103,6 +103,16 @@ def _download(conn, target, read, number, size, chunk_size, report):
     report(done, done)
 
 
+def check_name(name):
+    """Sees to it that what the other side calls the name of a file is one here, and leads to no other directory.
+
+    :raises ValueError: if not
+    """
+    text = os.fsdecode(name) if isinstance(name, str | bytes) else ""
+    if text in ("", os.curdir, os.pardir) or text != os.path.basename(text) or "\0" in text:
+        raise ValueError(f"the other side has a file {ascii(name)[:200]}, which is no name here")
+
+
 class _Window:
     """Calls of a remote function that are under way, oldest first, each with what to remember of it.
 
@@ -192,7 +202,7 @@ class Bar:
         self.file = sys.stderr if file is None else file
         self.is_shown = self.file is not None and self.file.isatty()
         self.is_over = False
-        self.name = name
+        self.name = printable(os.fsdecode(name))
         self.began = time.monotonic()
         self.due = self.began
 
@@ -223,6 +233,11 @@ class Bar:
         room = columns - len(name) - len(tail) - 4
         bar = f"  [{('#' * round(share * room)).ljust(room)}]" if room >= 8 else ""
         return (name + bar + tail)[:columns].ljust(columns)
+
+
+def printable(text):
+    """A text of the other side's for the terminal, which would carry out what is in it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _bytes(count):
