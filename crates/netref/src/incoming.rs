@@ -66,6 +66,11 @@ impl Incoming {
         self.deframer.is_mid_frame()
     }
 
+    /// Whether [`next_payload`](Self::next_payload) has one.
+    pub(crate) fn has_whole_frame(&self) -> bool {
+        self.deframer.missing() == 0
+    }
+
     /// The next whole frame's payload; see [`Deframer::next_payload`].
     pub(crate) fn next_payload(
         &mut self,

@@ -36,7 +36,7 @@ struct State<S> {
 }
 
 /// No request: peers number theirs from 0, and one that does not is only a little slower.
-const NONE: Seq = Seq::MIN;
+pub(super) const NONE: Seq = Seq::MIN;
 
 impl<S> Backlog<S> {
     pub(super) fn new() -> Self {

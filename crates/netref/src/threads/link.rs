@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use netref_core::refs::{IdPack, Releases};
 use netref_core::request::handlers;
 use netref_core::session::{Options, Session, Unbegun};
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, NONE};
 use super::errands::Errands;
 use super::heartbeat::Pulse;
 use super::held::{Duty, Held};
 use super::sending::{ExchangeError, Flush, Unsent};
 use super::serving::SIGNAL_CHECK;
 use super::turn::Turn;
-use super::watch::{Watched, watch};
+use super::watch::{Look, Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError, pool};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
@@ -79,6 +79,8 @@ pub struct Link<H: Host> {
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.
     pub(super) unsettled: AtomicBool,
+    /// The request whose answer goes out with the next one's, or [`NONE`].
+    pub(super) joined: AtomicI64,
     pub(super) incoming: Mutex<Incoming>,
     pub(super) unsent: Mutex<Unsent>,
     pub(super) turn: Turn<H::Shared>,
@@ -131,6 +133,7 @@ impl<H: Host> Link<H> {
             unbegun: session.unbegun().clone(),
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
+            joined: AtomicI64::new(NONE),
             session: Mutex::new(session),
             unsent: Mutex::default(),
             turn: Turn::new(),
@@ -440,24 +443,34 @@ fn overload<H: Host>(link: Weak<Link<H>>) -> Wake {
 }
 
 impl<H: Host> Watched for Link<H> {
-    fn tick(self: Arc<Self>) -> bool {
+    fn tick(self: Arc<Self>) -> Look {
         if self.is_closed() {
-            return false;
+            return Look::Done;
         }
         // First of all: whoever gives up the turn from now on asks to be watched again.
         self.watched.store(false, Ordering::Release);
         let is_needed = self.tick_backlog();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
-        if !quiet {
-            return !self.watched.swap(true, Ordering::AcqRel);
-        }
-        self.tick_held();
-        let again = is_needed && !self.watched.swap(true, Ordering::AcqRel);
-        // Nothing happened since the last look.
-        if self.reads_by_itself() && !glance.taken && self.turn.try_take() {
-            self.spawn(|link| link.read_in_background());
+        let has_answers = self.unsettled.load(Ordering::Acquire);
+        let again = match () {
+            () if quiet && !is_needed => Look::Done,
+            // Somebody has asked for it already.
+            () if self.watched.swap(true, Ordering::AcqRel) => Look::Done,
+            // Those of the requests that come may be joined again.
+            () if has_answers => Look::Soon,
+            () => Look::Later,
+        };
+        if !quiet && !has_answers {
             return again;
+        }
+        if quiet {
+            // Nothing happened since the last look.
+            self.tick_held();
+            if self.reads_by_itself() && !glance.taken && self.turn.try_take() {
+                self.spawn(|link| link.read_in_background());
+                return again;
+            }
         }
         // Neither waiting for room nor what follows from the end (user code) is for the thread that watches.
         match self.flush() {

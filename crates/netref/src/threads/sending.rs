@@ -27,6 +27,9 @@ const HIGH_WATER: usize = 8 * 1024 * 1024;
 /// Requests that are in no hurry are held back until so many bytes of them wait.
 const JOINED: usize = 64 * 1024;
 
+/// Answers to requests that came together are held back until so many bytes of them wait: the peer has something to do then.
+const JOINED_ANSWERS: usize = 4 * 1024;
+
 /// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
 /// middle of one. It is the limit that calls have unless told otherwise.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -266,9 +269,20 @@ impl<H: Host> Link<H> {
             self.wait_for_room(deadline)?;
         }
         let frame = self.write_message(message, write)?;
-        self.session().send_reply(frame);
+        let queued = {
+            let mut session = self.session();
+            session.send_reply(frame);
+            session.queued()
+        };
         self.unsettled.store(true, Ordering::Release);
-        let sent = self.transmit(deadline);
+        let is_joined = self.joined.load(Ordering::Relaxed) == seq && queued < JOINED_ANSWERS;
+        let sent = if is_joined {
+            // Which sees to it that no answer waits for long, should the next request take its time.
+            self.be_watched();
+            Ok(())
+        } else {
+            self.transmit(deadline)
+        };
         self.note_answer();
         Ok(sent?)
     }

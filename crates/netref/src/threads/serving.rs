@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use netref_core::frame::FrameError;
-use netref_core::message::Inbound;
+use netref_core::message::{Inbound, Seq};
 use netref_core::session::Event;
 
 use super::call::{MAX_NESTING, Step};
+use super::backlog::NONE;
 use super::held::{Duty, is_addressed};
 use super::sending::Flush;
 use super::transport::Interest;
@@ -276,6 +277,9 @@ impl<H: Host> Link<H> {
                 };
                 *worked = true;
                 if let Some(pause) = pause {
+                    if let Pause::Run(request) = &pause {
+                        self.join_answer(goal, request.seq(), incoming.has_whole_frame());
+                    }
                     return pause;
                 }
                 // What has arrived is worked off even if this thread has all it wants: nobody else may look for a while.
@@ -284,6 +288,7 @@ impl<H: Host> Link<H> {
                     return Pause::Return;
                 }
             }
+            self.joined.store(NONE, Ordering::Relaxed);
             let (is_full, given_up_at, failure) = match self.flush() {
                 Flush::Done => (false, None, None),
                 Flush::Full(given_up_at) => (true, given_up_at, None),
@@ -343,6 +348,18 @@ impl<H: Host> Link<H> {
                 Err(error) => return Pause::End(EndReason::Transport(error)),
             }
         }
+    }
+
+    /// The calling thread is about to run a request. If the next one is here, and the thread goes on with it, their answers go
+    /// out together.
+    fn join_answer(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, seq: Seq, more_is_here: bool) {
+        let goes_on = match goal {
+            Goal::Call(call) => call.is_serving(),
+            Goal::Background => true,
+            Goal::One(_) | Goal::Output => false,
+        };
+        let joined = if goes_on && more_is_here { seq } else { NONE };
+        self.joined.store(joined, Ordering::Relaxed);
     }
 
     /// Until when the peer has to send something more, if there is such a time.

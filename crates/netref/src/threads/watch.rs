@@ -18,11 +18,22 @@ const LAST_TICK: Duration = Duration::from_millis(8);
 
 /// What the watch sees of a link.
 pub(super) trait Watched: Send + Sync {
-    /// Looks at the link. Returns false if it needs no more watching until it asks again.
-    fn tick(self: Arc<Self>) -> bool;
+    /// Looks at the link. Returns when to do so again.
+    fn tick(self: Arc<Self>) -> Look;
 
     /// Looks whether the peer is alive. Returns when to look again, if ever.
     fn beat(self: Arc<Self>) -> Option<Instant>;
+}
+
+/// When to look again at a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// When it asks for it.
+    Done,
+    /// In a while, if it is no new one.
+    Later,
+    /// As soon as possible.
+    Soon,
 }
 
 #[derive(Default)]
@@ -95,7 +106,7 @@ fn start() -> Option<Thread> {
 
 fn run() {
     let watch = WATCH.get();
-    let (mut tick, mut busy) = (FIRST_TICK, 0);
+    let (mut tick, mut busy, mut is_urgent) = (FIRST_TICK, 0, false);
     loop {
         let next_beat = watch.beat();
         let links = std::mem::take(&mut *watch.links.lock().unwrap_or_else(PoisonError::into_inner));
@@ -106,11 +117,16 @@ fn run() {
             }
             continue;
         }
-        let has_new = links.len() > busy;
-        tick = if has_new { FIRST_TICK } else { (tick * 2).min(LAST_TICK) };
+        is_urgent |= links.len() > busy;
+        tick = if is_urgent { FIRST_TICK } else { (tick * 2).min(LAST_TICK) };
         thread::sleep(tick);
-        let mut kept: Vec<_> =
-            links.into_iter().filter(|link| link.upgrade().is_some_and(Watched::tick)).collect();
+        is_urgent = false;
+        let mut kept = links;
+        kept.retain(|link| {
+            let look = link.upgrade().map_or(Look::Done, Watched::tick);
+            is_urgent |= look == Look::Soon;
+            look != Look::Done
+        });
         busy = kept.len();
         watch.links.lock().unwrap_or_else(PoisonError::into_inner).append(&mut kept);
     }
