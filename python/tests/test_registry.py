@@ -1,5 +1,8 @@
 """Registries: in all pairings with stock, and what netref's do in this process."""
 
+import contextlib
+import logging
+import resource
 import socket
 import threading
 import time
@@ -9,6 +12,7 @@ import pytest
 import netref
 import registry_scenarios
 from netref.core import brine
+from netref.utils import registry
 from netref.utils.registry import (
     RegistryServer,
     TCPRegistryClient,
@@ -172,6 +176,107 @@ def test_tcp_client_that_says_nothing_is_dropped(cleanup):
     server.close()
 
 
+@pytest.fixture
+def many_silent(cleanup):
+    """Connects to a port, over and over, and says nothing."""
+
+    def connect(port, count):
+        return [cleanup.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+
+    return connect
+
+
+@pytest.mark.differs("they stop the registry")
+def test_tcp_clients_that_say_nothing_hold_nobody_up(many_silent, cleanup):
+    """However many they are: who has been silent for longest makes room for who comes."""
+    server = TCPRegistryServer("127.0.0.1", port=0)
+    server.TIMEOUT, server._MAX_CLIENTS = 1000, 5
+    thread = threading.Thread(target=server.start, daemon=True)
+    thread.start()
+    silent = many_silent(server.port, 30)
+    registrar = TCPRegistryClient("127.0.0.1", port=server.port, timeout=20)
+    assert registrar.register(("a",), 1)
+    assert registrar.discover("a") == (("127.0.0.1", 1),)
+    silent[0].settimeout(20)
+    assert silent[0].recv(1) == b""
+    server.close()
+    thread.join(20)
+    silent[-1].settimeout(20)
+    assert silent[-1].recv(1) == b""
+
+
+def test_tcp_registry_without_file_descriptors(many_silent, cleanup):
+    program = Program(interpreter("netref"), HERE / "registry_program.py", "netref", "TCP")
+    cleanup.callback(program.stop)
+    port = int(program.read_line())
+    resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (20, 20))
+    many_silent(port, 60)
+    registrar = TCPRegistryClient("127.0.0.1", port=port, timeout=20)
+    assert registrar.register(("a",), 1)
+    assert registrar.discover("a") == (("127.0.0.1", 1),)
+
+
+@pytest.mark.differs("any is taken")
+@pytest.mark.parametrize("port", [70000, -1, True, None, 1.5, (1,), b"1"])
+def test_ports_that_are_none(start, port):
+    _, registrar = start()
+    registrar.timeout = 0.2
+    assert registrar.register(("a",), port) is False
+    assert registrar.discover("a") == ()
+
+
+@pytest.mark.differs("nothing is bounded")
+def test_most_that_is_registered(start, monkeypatch):
+    """A host fills no more than its part, and all of them no more than there is. Who is there stays; who is gone makes room."""
+    monkeypatch.setattr(registry, "_MOST_OF_HOST", 5)
+    monkeypatch.setattr(registry, "_MOST", 8)
+    server, registrar = start(pruning_timeout=100)
+    registrar.timeout = 0.2
+    assert not registrar.register([f"name{number}" for number in range(20)], 1)
+    assert sum(map(len, server.services.values())) == 5
+    for number in range(3):
+        server.cmd_register(f"host{number}", ("other",), 1)
+    with pytest.raises(MemoryError):
+        server.cmd_register("host4", ("other",), 1)
+    registrar.timeout = 20
+    assert registrar.register(("name3", "name4"), 1)
+    server._pruned_all -= 10
+    server.services["NAME0"]["127.0.0.1", 1] -= 200
+    assert registrar.register(("name5",), 1)
+    registrar.unregister(1)
+    assert registrar.discover("name4") == ()
+    assert registrar.discover("other") == tuple((f"host{number}", 1) for number in range(3))
+    for number in range(3):
+        server.cmd_unregister(f"host{number}", 1)
+    assert (server.services, server._of_host, server._count) == ({}, {}, 0)
+
+
+@pytest.mark.differs("no answer comes")
+def test_answers_are_no_longer_than_clients_take(start):
+    server, registrar = start(allow_listing=True)
+    registrar.timeout = 20
+    for number in range(8000):
+        server.cmd_register(f"10.0.{number >> 8}.{number & 255}", ("a", f"name{number}"), 12345)
+    servers, names = registrar.discover("a"), registrar.list()
+    assert 2000 < len(servers) < 8000 and servers[:2] == (("10.0.0.0", 12345), ("10.0.0.1", 12345))
+    assert 2000 < len(names) < 8000 and names[:2] == ("A", "NAME0")
+
+
+@pytest.mark.differs("a traceback for each")
+def test_log_of_nonsense_stays_short(kind, caplog, cleanup):
+    server = KINDS[kind][0]("127.0.0.1", port=0)
+    cleanup.callback(server.sock.close)
+    caplog.set_level(logging.DEBUG)
+    text = "x\n\x1b[2J" * 90
+    for message in ((text, "QUERY", ()), ("RPYC", text, ()), ("RPYC", "REGISTER", (7, text)), ("RPYC", "QUERY", (text,))):
+        for _ in range(500):
+            server._answer(brine.dump(message), "127.0.0.1")
+    assert 3 < len(caplog.records) < 500
+    for record in caplog.records:
+        line = record.getMessage()
+        assert line.isprintable() and len(line) < 600 and not record.exc_info
+
+
 @pytest.mark.differs("takes effect after a time-out")
 def test_closing(monkeypatch, kind, start):
     monkeypatch.setattr(KINDS[kind][0], "TIMEOUT", 60)  # it does not wait for a time-out
@@ -204,6 +309,66 @@ def test_registrar_without_registry(kind):
         else:
             with pytest.raises(ConnectionRefusedError):
                 registrar.discover("a")
+
+
+@pytest.mark.differs("an error of any kind, or what was sent")
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [(7, ()), (None, ()), ((1, None, (), ("host",), ("host", 1, 2), (7, 8), ("host", 1)), (("host", 1),)), ("text", ())],
+)
+def test_hostile_registry(kind, cleanup, answer, found):
+    """What it says is what it was asked for, or nothing."""
+    registrar = hostile_registry(kind, cleanup, brine.dump(answer))
+    assert registrar.discover("a") == found
+    assert registrar.list() in (None, ())
+    assert registrar.register(("a",), 1) is False
+
+
+@pytest.mark.differs("a UnicodeError")
+def test_registry_that_lists_what_are_no_addresses(kind, cleanup, serve):
+    server = serve(Echo)
+    none = (("127.0.0.1", 99999), ("a..b", 1), ("127.0.0.1", "a\0"), ("127.0.0.1", -5), (7, 8))
+    registrar = hostile_registry(kind, cleanup, brine.dump((*none, ("127.0.0.1", server.port))))
+    conn = cleanup.enter_context(netref.connect_by_service("echo", registrar=registrar))
+    assert conn.root.echo(5) == 5
+
+
+@pytest.mark.differs("hangs")
+def test_tcp_registry_that_drips(cleanup):
+    over = threading.Event()
+    cleanup.callback(over.set)
+    listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def drip():
+        sock, _ = listener.accept()
+        with sock, contextlib.suppress(OSError):
+            while not over.wait(0.02):
+                sock.sendall(b"x")
+
+    threading.Thread(target=drip, daemon=True).start()
+    assert TCPRegistryClient("127.0.0.1", port=listener.getsockname()[1], timeout=0.3).discover("a") == ()
+
+
+def hostile_registry(kind, cleanup, answer):
+    """A client of a registry that answers all with the same."""
+    if kind == "UDP":
+        sock = cleanup.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock.bind(("127.0.0.1", 0))
+    else:
+        sock = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                if kind == "UDP":
+                    sock.sendto(answer, sock.recvfrom(1500)[1])
+                else:
+                    with sock.accept()[0] as client:
+                        client.recv(1500)
+                        client.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return KINDS[kind][1]("127.0.0.1", port=sock.getsockname()[1], timeout=0.3)
 
 
 def test_first_server_that_is_there_is_connected_to(start, serve, cleanup):

@@ -68,6 +68,6 @@ def connect_by_service(service_name, host=None, registrar=None, timeout=2, servi
     for server_host, port in servers:
         try:
             return factory.connect(server_host, port, service, config=config)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # nobody there, or no address that anybody could be at
             failure = error
     raise DiscoveryError(f"All services are down: {servers}") from failure

@@ -6,12 +6,13 @@ import socket
 import time
 
 from netref.core import brine
+from netref.lib import Timeout
 
 MAGIC = "RPYC"
 MAX_DGRAM_SIZE = 1500  # bytes
 REGISTRY_PORT = 18811
 
-_MAX_ANSWER = 64 * 1024  # bytes; a list of services outgrows a datagram of usual size
+MAX_ANSWER = 60_000  # bytes; a list of services outgrows a datagram of usual size
 _ACTIVITY_CHECK = 0.5  # seconds
 
 
@@ -38,7 +39,8 @@ class RegistryClient:
         :returns: a tuple of (host, port); empty if nobody does, or if no registry answers
         :raises OSError: if the registry cannot be asked
         """
-        return self._ask("QUERY", (name,), ())
+        reply = self._ask("QUERY", (name,), ())
+        return tuple(server for server in reply if _is_server(server)) if isinstance(reply, tuple) else ()
 
     def list(self, filter_host=None):
         """Which services there are.
@@ -47,7 +49,10 @@ class RegistryClient:
         :returns: a tuple of names, empty if no registry answers; None if the registry does not allow it
         :raises OSError: if the registry cannot be asked
         """
-        return self._ask("LIST", ((filter_host,),), ())
+        reply = self._ask("LIST", ((filter_host,),), ())
+        if reply is None:
+            return None
+        return tuple(name for name in reply if isinstance(name, str)) if isinstance(reply, tuple) else ()
 
     def register(self, aliases, port, interface=""):
         """Tells the registry that a server of this host serves ``aliases``.
@@ -110,7 +115,7 @@ class UDPRegistryClient(RegistryClient):
             while (left := deadline - time.monotonic()) > 0:
                 sock.settimeout(left)
                 try:
-                    data, address = sock.recvfrom(_MAX_ANSWER)
+                    data, address = sock.recvfrom(64 * 1024)
                     reply = brine.load(data)
                 except OSError:
                     break
@@ -166,10 +171,11 @@ class TCPRegistryClient(RegistryClient):
 
     def _ask(self, command, args, default, interface=""):
         source = (interface, 0) if interface else None
+        limit = Timeout(self.timeout)
         with socket.create_connection((self.ip, self.port), self.timeout, source_address=source) as sock:
             sock.sendall(brine.dump((MAGIC, command, args)))
             try:
-                return brine.load(_read_to_end(sock))
+                return brine.load(_read_to_end(sock, limit))
             except Exception:  # no answer, half of one, or none of a registry
                 return default
 
@@ -216,11 +222,18 @@ def _register(server, registrar):
     return done
 
 
-def _read_to_end(sock):
-    """All bytes until the other side closes."""
-    chunks = []
-    while chunk := sock.recv(MAX_DGRAM_SIZE):
-        chunks.append(chunk)
-        if sum(map(len, chunks)) > _MAX_ANSWER:
-            raise ValueError(f"an answer of more than {_MAX_ANSWER} bytes")
-    return b"".join(chunks)
+def _is_server(value):
+    """Whether what a registry says is a server: (host, port)."""
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int | str)
+
+
+def _read_to_end(sock, limit):
+    """All bytes until the other side closes, within the time limit, however it spreads them."""
+    answer = bytearray()
+    while len(answer) <= MAX_ANSWER:
+        sock.settimeout(limit.timeleft())
+        chunk = sock.recv(MAX_DGRAM_SIZE)
+        if not chunk:
+            return bytes(answer)
+        answer += chunk
+    raise ValueError(f"an answer of more than {MAX_ANSWER} bytes")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from netref.utils.server_base import Server
 
 MAGIC: str
+MAX_ANSWER: int
 MAX_DGRAM_SIZE: int
 REGISTRY_PORT: int
 

@@ -228,12 +228,7 @@ class Server:
 
     def _log(self, level, text, *args, **kwargs):
         """Logs a line about a client, unless there have been too many already."""
-        dropped = self._lines.take()
-        if dropped is None:
-            return
-        if dropped:
-            text += f" ({dropped} lines about other clients were left out)"
-        self.logger.log(level, text, *args, **kwargs)
+        self._lines.log(self.logger, level, text, *args, **kwargs)
 
     def _unregister(self):
         try:

@@ -86,6 +86,15 @@ class LineBudget:
         """Counts together with the processes that are forked from now on. Two that log in the same instant may both."""
         self._numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
 
+    def log(self, logger, level, text, *args, **kwargs):
+        """Logs a line about a client, unless there have been too many already."""
+        dropped = self.take()
+        if dropped is None:
+            return
+        if dropped:
+            text += f" ({dropped} lines about other clients were left out)"
+        logger.log(level, text, *args, **kwargs)
+
     def take(self):
         """None if a line must not be written now; else how many were left out before it."""
         if self._lines is None:
