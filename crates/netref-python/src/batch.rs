@@ -93,6 +93,15 @@ pub(crate) struct Target {
 
 #[pymethods]
 impl Target {
+    /// Before this class is looked through, and in vain, which takes longer than all the rest.
+    fn __getattribute__<'py>(slf: &Bound<'py, Self>, name: Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if name.to_cow()?.starts_with("__") {
+            return py.get_type::<PyAny>().call_method1(intern!(py, "__getattribute__"), (slf, name));
+        }
+        Ok(slf.get().__getattr__(py, name)?.into_any())
+    }
+
     fn __getattr__<'py>(&self, py: Python<'py>, name: Bound<'py, PyString>) -> PyResult<Bound<'py, Self>> {
         if let Some(known) = &self.name {
             let known = known.bind(py);

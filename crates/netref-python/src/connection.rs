@@ -429,7 +429,7 @@ impl Connection {
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), WorldError>,
     ) -> Result<Outcome<Shared>, ExchangeError<WorldError>> {
         let deadline = deadline(limit);
-        let call = link.start(handler, None, deadline, write).map_err(|error| match error {
+        let call = link.start(handler, deadline, write).map_err(|error| match error {
             StartError::TimedOut => ExchangeError::Wait(WaitError::TimedOut),
             error => ExchangeError::Start(error),
         })?;
@@ -445,7 +445,7 @@ impl Connection {
     ) -> PyResult<Arc<Call<Shared>>> {
         let link = self.link()?;
         let world = Objects::of(slf, link);
-        link.start(handler, None, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)
+        link.start(handler, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)
     }
 
     /// Sends what [joined](Link::start_joined) calls have left.

@@ -48,7 +48,7 @@ fn wait_in_greenlet(
             }
         });
     });
-    if call.also(wake).is_err() {
+    if call.on_completion(wake).is_err() {
         return Ok(Ok(()));
     }
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use netref::threads::{Call, Callback, Interrupted, StartError, WaitError};
+use netref::threads::{Call, Interrupted, StartError, WaitError};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyBaseException;
 use pyo3::gc::PyVisit;
@@ -64,10 +64,8 @@ impl AsyncResult {
         Method::look_up_waiting(py);
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().expiry = expiry(timeout);
-        Self::start_as(&result, name_in(handler, args), |on_done| {
-            link.start(handler, Some(on_done), None, |boxer| boxer.arguments(&world, args))
-                .map_err(from_start)
-        })?;
+        let call = link.start(handler, None, |boxer| boxer.arguments(&world, args)).map_err(from_start)?;
+        Self::is_sent(&result, call, name_in(handler, args));
         Ok(result)
     }
 
@@ -85,10 +83,8 @@ impl AsyncResult {
         let world = Objects::of(connection, link);
         Method::look_up_waiting(py);
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
-        Self::start_as(&result, name_in(handler, args), |on_done| {
-            link.start_joined(handler, Some(on_done), |boxer| boxer.arguments(&world, args))
-                .map_err(from_start)
-        })?;
+        let call = link.start_joined(handler, |boxer| boxer.arguments(&world, args)).map_err(from_start)?;
+        Self::is_sent(&result, call, name_in(handler, args));
         Ok(result)
     }
 
@@ -106,16 +102,12 @@ impl AsyncResult {
         Ok(result)
     }
 
-    /// Sends the request that this is to be the result of.
-    pub(crate) fn start_as(
-        slf: &Bound<'_, Self>,
-        name: Option<&Bound<'_, PyString>>,
-        start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
-    ) -> PyResult<()> {
-        if Self::begin(slf, name, start)? {
-            Slot::run_callbacks(slf);
+    /// The request was sent that this is to be the result of.
+    pub(crate) fn is_sent(slf: &Bound<'_, Self>, call: Arc<Call<Shared>>, name: Option<&Bound<'_, PyString>>) {
+        let _ = slf.get().sent.set(Sent { call, name: name.cloned().map(Bound::unbind) });
+        if !slf.get().state().callbacks.is_empty() && !Self::await_reply(slf) {
+            Self::settle(slf);
         }
-        Ok(())
     }
 
     /// Sends a request from an event loop, which nothing here blocks. `arrived` is called on another thread when the result
@@ -138,26 +130,20 @@ impl AsyncResult {
         let args: Vec<_> = args.iter().collect();
         let result = Bound::new(py, Self::new(connection.clone().unbind()))?;
         result.get().state().callbacks.push(arrived);
-        let mut has_room = true;
-        let begun = Self::begin(&result, name_in(handler, &args), |on_done| {
-            link.start(handler, Some(on_done), Some(Instant::now()), |boxer| boxer.arguments(&world, &args))
-                .map_err(|error| {
-                    has_room = !matches!(error, StartError::TimedOut);
-                    from_start(error)
-                })
-        });
-        if !has_room {
-            return Ok(None);
-        }
-        Self::learn_elsewhere(&result, begun?);
+        let call = match link.start(handler, Some(Instant::now()), |boxer| boxer.arguments(&world, &args)) {
+            Err(StartError::TimedOut) => return Ok(None),
+            call => call.map_err(from_start)?,
+        };
+        let name = name_in(handler, &args).cloned().map(Bound::unbind);
+        let _ = result.get().sent.set(Sent { call, name });
+        Self::learn_elsewhere(&result);
         Ok(Some(result))
     }
 
-    /// Has another thread take the reply apart if it is here, which may need a round trip; and wait for it if nobody else
-    /// would read it.
-    fn learn_elsewhere(slf: &Bound<'_, Self>, is_completed: bool) {
+    /// Has another thread take the reply apart, which may need a round trip; and wait for it if nobody else would read it.
+    fn learn_elsewhere(slf: &Bound<'_, Self>) {
         let Ok(link) = slf.get().connection.bind(slf.py()).get().link() else { return };
-        if !is_completed && link.reads_by_itself() {
+        if Self::await_reply(slf) && link.reads_by_itself() {
             return;
         }
         let result = slf.clone().unbind();
@@ -165,40 +151,34 @@ impl AsyncResult {
             if let Some(sent) = result.get().sent.get() {
                 let _ = link.wait(&sent.call, None);
             }
-            Python::attach(|py| Slot::run_callbacks(result.bind(py)));
+            Python::attach(|py| Self::settle(result.bind(py)));
         });
     }
 
-    /// Sends the request. True if it is completed already, so that nobody will run the result's callbacks.
-    fn begin(
-        slf: &Bound<'_, Self>,
-        name: Option<&Bound<'_, PyString>>,
-        start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
-    ) -> PyResult<bool> {
-        // The callback comes into force when the result knows its call, which may be completed by then.
-        let slot: Arc<Mutex<Slot>> = Arc::default();
-        let on_done = {
-            let slot = slot.clone();
-            Box::new(move || exit::attach(|py| Slot::complete(&slot, py)).unwrap_or_default())
-        };
-        let call = start(on_done)?;
-        let _ = slf.get().sent.set(Sent { call, name: name.cloned().map(Bound::unbind) });
-        Ok(Slot::fill(&slot, slf))
+    /// Has the reply taken apart as soon as it comes. False if it is here already.
+    fn await_reply(slf: &Bound<'_, Self>) -> bool {
+        // What asks for a reply calls this when it is sent.
+        let Some(sent) = slf.get().sent.get() else { return true };
+        let result = slf.clone().unbind();
+        let on_reply = move || exit::attach(|py| Self::settle(result.bind(py))).map_or((), drop);
+        sent.call.on_completion(Box::new(on_reply)).is_ok()
     }
 
-    /// Takes the reply apart, if it is here and nobody has yet. True if the result is known.
-    fn settle(&self, py: Python<'_>) -> bool {
-        if self.state().outcome.is_some() {
+    /// Takes the reply apart, if it is here and nobody has yet, and calls who wanted to be told. True if the result is known.
+    fn settle(slf: &Bound<'_, Self>) -> bool {
+        let (py, this) = (slf.py(), slf.get());
+        if this.state().outcome.is_some() {
             return true;
         }
-        let Some(outcome) = self.sent.get().and_then(|sent| sent.call.take()) else {
+        let Some(outcome) = this.sent.get().and_then(|sent| sent.call.take()) else {
             // Another thread may be at it: the call is completed, and its outcome taken but not settled.
-            return self.state().outcome.is_some();
+            return this.state().outcome.is_some();
         };
         // Building objects can run user code, so it is done before the state is locked.
-        let outcome = Connection::finish(self.connection.bind(py), outcome);
+        let outcome = Connection::finish(this.connection.bind(py), outcome);
         let outcome = outcome.map(Bound::unbind).map_err(|error| error.into_value(py));
-        self.state().outcome = Some(outcome);
+        this.state().outcome = Some(outcome);
+        Self::run_callbacks(slf);
         true
     }
 
@@ -248,7 +228,7 @@ impl AsyncResult {
         let py = slf.py();
         let this = slf.get();
         let link = this.connection.bind(py).get().own_link()?;
-        while !this.settle(py) {
+        while !Self::settle(slf) {
             let expiry = this.state().expiry;
             let Some(sent) = this.sent.get() else {
                 this.serve_until_called(py, expiry)?;
@@ -256,7 +236,7 @@ impl AsyncResult {
             };
             match green::wait(py, link, &sent.call, expiry.map(|(at, _)| at)) {
                 // Completed, but another thread is still taking the reply apart.
-                Ok(()) if !this.settle(py) => py.detach(std::thread::yield_now),
+                Ok(()) if !Self::settle(slf) => py.detach(std::thread::yield_now),
                 Ok(()) => {}
                 Err(WaitError::Interrupted) => return Err(take_interrupt()),
                 Err(WaitError::TimedOut) => {
@@ -266,7 +246,6 @@ impl AsyncResult {
                 }
             }
         }
-        Self::run_callbacks(slf);
         Ok(())
     }
 
@@ -291,8 +270,7 @@ impl AsyncResult {
         let this = slf.get();
         let link = this.connection.bind(py).get().own_link()?;
         loop {
-            if this.settle(py) {
-                Self::run_callbacks(slf);
+            if Self::settle(slf) {
                 return Ok(true);
             }
             if this.has_expired() {
@@ -300,7 +278,7 @@ impl AsyncResult {
             }
             match link.serve_one(Some(Instant::now())) {
                 Ok(true) => {}
-                Ok(false) => return Ok(this.settle(py)),
+                Ok(false) => return Ok(Self::settle(slf)),
                 Err(Interrupted) => return Err(take_interrupt()),
             }
         }
@@ -314,8 +292,8 @@ impl AsyncResult {
 
     /// Whether the result did not come in time.
     #[getter]
-    fn expired(&self, py: Python<'_>) -> bool {
-        !self.settle(py) && self.has_expired()
+    fn expired(slf: &Bound<'_, Self>) -> bool {
+        !Self::settle(slf) && slf.get().has_expired()
     }
 
     // What programs read of RPyC's, although it begins with an underscore. Reading it works on no messages.
@@ -326,20 +304,21 @@ impl AsyncResult {
     }
 
     #[getter]
-    fn _is_ready(&self, py: Python<'_>) -> bool {
-        self.settle(py)
+    fn _is_ready(slf: &Bound<'_, Self>) -> bool {
+        Self::settle(slf)
     }
 
     #[getter]
-    fn _is_exc(&self, py: Python<'_>) -> Option<bool> {
-        self.settle(py);
-        self.state().outcome.as_ref().map(Result::is_err)
+    fn _is_exc(slf: &Bound<'_, Self>) -> Option<bool> {
+        Self::settle(slf);
+        slf.get().state().outcome.as_ref().map(Result::is_err)
     }
 
     #[getter]
-    fn _obj(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.settle(py);
-        self.state().outcome.as_ref().map(|outcome| match outcome {
+    fn _obj(slf: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        Self::settle(slf);
+        let py = slf.py();
+        slf.get().state().outcome.as_ref().map(|outcome| match outcome {
             Ok(value) => value.clone_ref(py),
             Err(error) => error.clone_ref(py).into_any(),
         })
@@ -355,7 +334,8 @@ impl AsyncResult {
     /// Calls `func` with this result as soon as it is there, or at once if it is.
     fn add_callback(slf: &Bound<'_, Self>, func: Py<PyAny>) -> PyResult<()> {
         slf.get().state().callbacks.push(func);
-        if slf.get().settle(slf.py()) {
+        // One of several comes first and has asked for the reply, or all do it once more, which is the same.
+        if !Self::await_reply(slf) && Self::settle(slf) {
             Self::run_callbacks(slf);
         }
         Ok(())
@@ -374,13 +354,11 @@ impl AsyncResult {
 
     /// Calls `func` with this result once it is known, on another thread unless that is so already.
     fn _when_known(slf: &Bound<'_, Self>, func: Py<PyAny>) {
-        let this = slf.get();
-        this.state().callbacks.push(func);
-        if this.state().outcome.is_some() {
+        slf.get().state().callbacks.push(func);
+        if slf.get().state().outcome.is_some() {
             Self::run_callbacks(slf);
         } else {
-            let is_completed = this.sent.get().is_some_and(|sent| sent.call.is_completed());
-            Self::learn_elsewhere(slf, is_completed);
+            Self::learn_elsewhere(slf);
         }
     }
 
@@ -446,41 +424,6 @@ impl AsyncResult {
     fn __clear__(&self) {
         let state = std::mem::take(&mut *self.state());
         drop(state);
-    }
-}
-
-/// Where the callback of a call finds its result, or leaves word that it came first. Keeps the result alive until then,
-/// so that what was added to it is called even if nobody else holds it.
-#[derive(Default)]
-struct Slot {
-    result: Option<Py<AsyncResult>>,
-    completed: bool,
-}
-
-impl Slot {
-    /// True if the call is completed already.
-    fn fill(slot: &Mutex<Self>, result: &Bound<'_, AsyncResult>) -> bool {
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if !slot.completed {
-            slot.result = Some(result.clone().unbind());
-        }
-        slot.completed
-    }
-
-    fn complete(slot: &Mutex<Self>, py: Python<'_>) {
-        let result = {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.completed = true;
-            slot.result.take()
-        };
-        let Some(result) = result else { return };
-        Self::run_callbacks(result.bind(py));
-    }
-
-    fn run_callbacks(result: &Bound<'_, AsyncResult>) {
-        if !result.get().state().callbacks.is_empty() && result.get().settle(result.py()) {
-            AsyncResult::run_callbacks(result);
-        }
     }
 }
 

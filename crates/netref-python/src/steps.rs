@@ -4,9 +4,9 @@
 //! Such a connection's messages are made and opened by those methods, from boxes as they are on the wire. Frames, numbers,
 //! the tables of references, DEL, CLOSE and plain PINGs stay the session's business.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use netref::threads::{Call, Callback, Link};
+use netref::threads::{Call, Link};
 use netref_core::boxing::Boxer;
 use netref_core::message::{Inbound, Seq};
 use netref_core::policy::Access;
@@ -99,54 +99,40 @@ fn send_request<'py>(
 ) -> PyResult<()> {
     let py = connection.py();
     let (handler, arguments): (i64, Bound<'py, PyAny>) = args.extract()?;
-    let start = |callback: Callback| {
-        let write = |boxer: &mut Boxer<'_>| write(connection, link, boxer, &arguments, lent);
-        link.start_numbered(seq, handler, Some(callback), write).map_err(from_start)
-    };
     let callbacks: Bound<'py, PyDict> =
         connection.getattr(intern!(py, "_request_callbacks"))?.cast_into().map_err(PyErr::from)?;
-    match callbacks.get_item(seq)?.map(Bound::cast_into::<AsyncResult>) {
-        Some(Ok(result)) => {
-            callbacks.del_item(seq)?;
-            AsyncResult::start_as(&result, None, start)
-        }
-        _ => start_with_callback(connection, seq, start),
+    let result = callbacks.get_item(seq)?.and_then(|callback| callback.cast_into::<AsyncResult>().ok());
+    if result.is_some() {
+        callbacks.del_item(seq)?;
     }
-}
-
-/// Sends a request whose reply goes to `_seq_request_callback`.
-fn start_with_callback(
-    connection: &Bound<'_, Connection>,
-    seq: Seq,
-    start: impl FnOnce(Callback) -> PyResult<Arc<Call<Shared>>>,
-) -> PyResult<()> {
-    let slot: Arc<OnceLock<Arc<Call<Shared>>>> = Arc::default();
-    let deliver = {
-        let (slot, connection) = (slot.clone(), connection.clone().unbind());
-        Arc::new(move || {
-            let _ = exit::attach(|py| {
-                let Some(outcome) = slot.get().and_then(|call| call.take()) else { return };
-                let connection = connection.bind(py);
-                let args = match Connection::finish(connection, outcome) {
-                    Ok(value) => (2, seq, false, value),
-                    Err(error) => (3, seq, true, error.into_value(py).into_bound(py).into_any()),
-                };
-                if let Err(error) = connection.call_method1(intern!(py, "_seq_request_callback"), args) {
-                    error.write_unraisable(py, Some(connection.as_any()));
-                }
-            });
-        })
-    };
-    let call = start(Box::new({
-        let deliver = deliver.clone();
-        move || deliver()
-    }))?;
-    let _ = slot.set(call.clone());
-    // The reply may have come before there was a call to take it from.
-    if call.is_completed() {
-        deliver();
+    let write = |boxer: &mut Boxer<'_>| write(connection, link, boxer, &arguments, lent);
+    let call = link.start_numbered(seq, handler, write).map_err(from_start)?;
+    match result {
+        Some(result) => AsyncResult::is_sent(&result, call, None),
+        None => deliver(connection, seq, call),
     }
     Ok(())
+}
+
+/// Has the reply go to `_seq_request_callback`.
+fn deliver(connection: &Bound<'_, Connection>, seq: Seq, call: Arc<Call<Shared>>) {
+    let (connection, awaited) = (connection.clone().unbind(), call.clone());
+    let on_reply = move || {
+        let _ = exit::attach(|py| {
+            let Some(outcome) = awaited.take() else { return };
+            let connection = connection.bind(py);
+            let args = match Connection::finish(connection, outcome) {
+                Ok(value) => (2, seq, false, value),
+                Err(error) => (3, seq, true, error.into_value(py).into_bound(py).into_any()),
+            };
+            if let Err(error) = connection.call_method1(intern!(py, "_seq_request_callback"), args) {
+                error.write_unraisable(py, Some(connection.as_any()));
+            }
+        });
+    };
+    if let Err(on_reply) = call.on_completion(Box::new(on_reply)) {
+        on_reply();
+    }
 }
 
 fn write<'py>(

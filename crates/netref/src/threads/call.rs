@@ -86,16 +86,16 @@ pub(super) enum Step<S> {
 }
 
 impl<S> Call<S> {
-    pub(super) fn new(seq: Seq, handler: i64, callback: Option<Callback>) -> Self {
-        Self::with(Some(seq), handler, callback)
+    pub(super) fn new(seq: Seq, handler: i64) -> Self {
+        Self::with(Some(seq), handler)
     }
 
     /// What a serving thread waits for: it never comes, but requests do.
     pub(super) fn serving() -> Self {
-        Self::with(None, 0, None)
+        Self::with(None, 0)
     }
 
-    fn with(seq: Option<Seq>, handler: i64, callback: Option<Callback>) -> Self {
+    fn with(seq: Option<Seq>, handler: i64) -> Self {
         let state = State {
             completed: false,
             outcome: None,
@@ -103,7 +103,7 @@ impl<S> Call<S> {
             depth: 0,
             is_punctual: false,
             inbox: VecDeque::new(),
-            callback,
+            callback: None,
         };
         Self { seq, handler, has_followed: AtomicBool::new(false), state: Mutex::new(state) }
     }
@@ -146,11 +146,11 @@ impl<S> Call<S> {
         state.callback.take()
     }
 
-    /// Has `callback` called too when the call ends.
+    /// Has `callback` called when the call ends, after those that were given before.
     ///
     /// # Errors
-    /// The callback, if it has ended already.
-    pub fn also(&self, callback: Callback) -> Result<(), Callback> {
+    /// The callback, if the call has ended already.
+    pub fn on_completion(&self, callback: Callback) -> Result<(), Callback> {
         let mut state = self.lock();
         if state.completed {
             return Err(callback);

@@ -96,7 +96,7 @@ impl<H: Host> Link<H> {
         // Not more than there is room for: to wait is not for the thread that watches. Who gets no answer hears nothing, and
         // that is what counts.
         let message = self.session().start_request(handlers::PING, None);
-        let call = Arc::new(Call::new(message.seq(), handlers::PING, None));
+        let call = Arc::new(Call::new(message.seq(), handlers::PING));
         if let Ok(frame) = self.write_message(message, |boxer| boxer.no_arguments()) {
             let seq = frame.seq();
             if self.session().send_request(frame, call).is_ok() {

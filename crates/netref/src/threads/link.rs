@@ -326,7 +326,7 @@ impl<H: Host> Link<H> {
     pub fn hang_up(self: &Arc<Self>) {
         if self.closed().is_none() {
             // Nothing is sent from a forked child. An interrupted or failed farewell ends the connection all the same.
-            let _ = self.start(handlers::CLOSE, None, Some(Instant::now()), |boxer| boxer.no_arguments());
+            let _ = self.start(handlers::CLOSE, Some(Instant::now()), |boxer| boxer.no_arguments());
         }
         self.end(EndReason::ClosedHere);
     }

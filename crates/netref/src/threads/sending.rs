@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use super::serving::{Goal, SIGNAL_CHECK, earlier};
 use super::transport::{Interest, Transport};
-use super::{Call, Callback, Host, Interrupted, Link, Outcome, WaitError};
+use super::{Call, Host, Interrupted, Link, Outcome, WaitError};
 use crate::failure::{Closed, EndReason, StartError};
 use crate::running;
 
@@ -98,7 +98,7 @@ impl<H: Host> Link<H> {
     ) -> Result<Outcome<H::Shared>, ExchangeError<E>> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let waits = Waits::Now { punctual: self.is_to_be_punctual(limit) };
-        let call = match self.send_call(None, handler.into(), None, deadline, waits, write) {
+        let call = match self.send_call(None, handler.into(), deadline, waits, write) {
             Err(StartError::TimedOut) => return Err(ExchangeError::Wait(WaitError::TimedOut)),
             sent => sent?,
         };
@@ -124,11 +124,10 @@ impl<H: Host> Link<H> {
     pub fn start<'a, E>(
         self: &Arc<Self>,
         handler: impl Into<Handler<'a>>,
-        callback: Option<Callback>,
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(None, handler.into(), callback, deadline, Waits::Perhaps, write)
+        self.send_call(None, handler.into(), deadline, Waits::Perhaps, write)
     }
 
     /// As [`start`](Self::start), but the request may be held back until [`send_joined`](Self::send_joined), or until something
@@ -139,10 +138,9 @@ impl<H: Host> Link<H> {
     pub fn start_joined<'a, E>(
         self: &Arc<Self>,
         handler: impl Into<Handler<'a>>,
-        callback: Option<Callback>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(None, handler.into(), callback, None, Waits::Joined, write)
+        self.send_call(None, handler.into(), None, Waits::Joined, write)
     }
 
     /// Sends the requests that [`start_joined`](Self::start_joined) has held back. Blocks only while the transport has no room,
@@ -162,10 +160,9 @@ impl<H: Host> Link<H> {
         self: &Arc<Self>,
         seq: Seq,
         handler: i64,
-        callback: Option<Callback>,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
     ) -> Result<Arc<Call<H::Shared>>, StartError<E>> {
-        self.send_call(Some(seq), handler.into(), callback, None, Waits::Perhaps, write)
+        self.send_call(Some(seq), handler.into(), None, Waits::Perhaps, write)
     }
 
     /// Sends a request. If the calling thread waits for its reply, that is known before the peer can call back.
@@ -173,7 +170,6 @@ impl<H: Host> Link<H> {
         self: &Arc<Self>,
         seq: Option<Seq>,
         handler: Handler<'_>,
-        callback: Option<Callback>,
         deadline: Option<Instant>,
         waits: Waits,
         write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
@@ -198,7 +194,7 @@ impl<H: Host> Link<H> {
             Handler::Number(number) => number,
             Handler::Name(_) => NO_NUMBER,
         };
-        let call = Arc::new(Call::new(message.seq(), handler, callback));
+        let call = Arc::new(Call::new(message.seq(), handler));
         if queued > HIGH_WATER && !self.wait_for_room(deadline)? {
             return Err(StartError::TimedOut);
         }

@@ -80,8 +80,8 @@ fn output_that_the_watch_could_not_write_is_not_forgotten() {
     // Another thread sleeps in a read, with no eye on the room to write.
     assert!(link.turn.try_take());
     // A call is queued, and before its thread gets to write, the watch does.
-    let message = link.session().start_request(handlers::GETROOT, None);
-    let call = Arc::new(Call::new(message.seq(), handlers::GETROOT, None));
+    let message = link.session().start_request(handlers::GETROOT);
+    let call = Arc::new(Call::new(message.seq(), handlers::GETROOT));
     let frame = link.write_message(message, |boxer| boxer.no_arguments()).expect("no argument can fail");
     let size = frame.size();
     assert!(size > Narrow::ROOM);
@@ -181,7 +181,7 @@ fn a_wake_up_that_comes_while_the_host_sleeps_is_not_lost() {
 #[test]
 fn a_thread_that_is_busy_is_not_woken_to_read_by_another_that_waits_for_the_same_call() {
     let turn = Turn::<()>::new();
-    let call = Arc::new(Call::new(0, handlers::CALL, None));
+    let call = Arc::new(Call::new(0, handlers::CALL));
     call.enter(false);
     assert!(turn.try_take());
     assert!(!turn.take_or_follow(&call));
@@ -236,7 +236,7 @@ fn farewell() -> Vec<u8> {
     let peer = Link::new(Idle, Box::new(Arc::new(Narrow::default())), LinkOptions::default());
     let message = peer.session().start_request(handlers::CLOSE, None);
     let frame = peer.write_message(message, |boxer| boxer.no_arguments()).expect("no argument can fail");
-    let call = Arc::new(Call::new(frame.seq(), handlers::CLOSE, None));
+    let call = Arc::new(Call::new(frame.seq(), handlers::CLOSE));
     peer.session().send_request(frame, call).expect("the session is open");
     std::iter::from_fn(|| peer.session().take_output()).flat_map(|piece| piece.as_ref().to_vec()).collect()
 }
@@ -253,7 +253,7 @@ fn a_failure_to_write_leaves_it_to_who_reads_to_say_why() {
         let serving = link.clone();
         let server = thread::spawn(move || serving.serve_all());
         transport.reads.wait();
-        let call = link.start(handlers::PING, None, None, |boxer| boxer.no_arguments());
+        let call = link.start(handlers::PING, None, |boxer| boxer.no_arguments());
         assert_eq!(link.is_closed(), !has_input);
         transport.may_go_on.wait();
         assert!(matches!(server.join(), Ok(Ok(()))));
