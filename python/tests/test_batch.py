@@ -1,5 +1,7 @@
 """`conn.batch()`: many calls in few writes."""
 
+import threading
+
 import pytest
 
 import netref
@@ -67,6 +69,42 @@ def test_an_exception_ends_the_block_and_not_the_calls(conn):
         result = batch.root.add(1, 2)
         raise ZeroDivisionError
     assert result.value == 3
+
+
+def test_an_answer_waits_for_no_slow_call_behind_it(serve, connect):
+    """Both came together, and so their answers would go out together."""
+    answered = threading.Event()
+
+    class Service(netref.Service):
+        def exposed_quick(self):
+            return "at once"
+
+        def exposed_slow(self):
+            return answered.wait(20)
+
+    conn = connect(serve(Service))
+    with conn.batch() as batch:
+        quick, slow = batch.root.quick(), batch.root.slow()
+    assert quick.value == "at once"
+    answered.set()
+    assert slow.value is True
+
+
+def test_an_answer_is_sent_before_a_later_call_of_the_batch_hangs_up(serve, connect):
+    class Service(netref.Service):
+        def on_connect(self, conn):
+            self.conn = conn
+
+        def exposed_quick(self):
+            return "at once"
+
+        def exposed_hang_up(self):
+            self.conn.close()
+
+    conn = connect(serve(Service))
+    with conn.batch() as batch:
+        quick, _ = batch.root.quick(), batch.root.hang_up()
+    assert quick.value == "at once"
 
 
 def test_large_batches(conn):

@@ -1,5 +1,7 @@
 //! `conn.batch()`: many independent calls in few writes.
 
+use std::sync::OnceLock;
+
 use netref_core::request::handlers;
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
@@ -17,13 +19,14 @@ use crate::result::AsyncResult;
 #[pyclass(frozen, module = "netref._netref")]
 pub(crate) struct Batch {
     connection: Py<Connection>,
+    root: OnceLock<Py<Target>>,
 }
 
 #[pymethods]
 impl Batch {
     #[new]
     fn new(connection: Py<Connection>) -> Self {
-        Self { connection }
+        Self { connection, root: OnceLock::new() }
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -42,9 +45,13 @@ impl Batch {
 
     /// Whose methods can be called: `batch.root.method(x)` is an :class:`AsyncResult`.
     #[getter]
-    fn root<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Target>> {
+    fn root<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Target>> {
+        if let Some(root) = self.root.get() {
+            return Ok(root.bind(py));
+        }
         let root = self.connection.bind(py).getattr(intern!(py, "root"))?;
-        self.on(py, root)
+        let root = self.on(py, root)?.unbind();
+        Ok(self.root.get_or_init(|| root).bind(py))
     }
 
     /// The same for any remote object: `batch.on(proxy).method(x)`.
@@ -80,7 +87,8 @@ impl Batch {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.connection)
+        visit.call(&self.connection)?;
+        self.root.get().map_or(Ok(()), |root| visit.call(root))
     }
 }
 
