@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::dict::Dict;
 use crate::error::{Error, Result};
+use crate::fetching::{fetched, fetched_pairs};
 use crate::object::{Object, ObjectRef};
 use crate::remote::Remote;
 use crate::value::{BigInt, Value};
@@ -29,6 +30,8 @@ use crate::value::{BigInt, Value};
 /// | `HashMap<K, V>`, `BTreeMap<K, V>` | a remote mapping by **fetching its items**: a round trip for each key and more |
 /// | [`Remote`] | an object of the other side |
 /// | `Arc<T>` of an [`Object`], [`List`](crate::List), [`Dict`], [`File`](crate::File) | an object of this side coming home |
+///
+/// What one conversion fetches takes no more memory than the limit `max_decoded` says: a peer may have items without end.
 #[diagnostic::on_unimplemented(
     message = "what a peer passes or returns cannot be converted to `{Self}`",
     note = "take a `Value` or a `Remote`, or implement `FromValue` for the type"
@@ -248,7 +251,7 @@ impl<T: FromValue> FromValue for Vec<T> {
                 bytes.into_iter().map(|byte| T::from_value(Value::Int(byte.into()))).collect()
             }
             Value::Remote(_) | Value::Object(_) => {
-                value.iter()?.prefetched().map(|item| T::from_value(item?)).collect()
+                fetched(&value)?.map(|item| T::from_value(item?)).collect()
             }
             other => mismatch("a tuple, a frozenset, bytes or an iterable object", &other),
         }
@@ -322,22 +325,10 @@ impl<K: IntoValue + Eq, V: IntoValue> IntoValue for BTreeMap<K, V> {
 fn mapping<K: FromValue, V: FromValue>(value: &Value) -> Result<impl Iterator<Item = Result<(K, V)>>> {
     let items = match (Dict::of(value), value) {
         (Some(dict), _) => dict.iter().collect(),
-        (None, Value::Remote(remote)) => remote_items(remote)?,
+        (None, Value::Remote(remote)) => fetched_pairs(remote)?,
         (None, other) => return mismatch("a dict or a remote mapping", other),
     };
     Ok(items.into_iter().map(|(key, value)| Ok((key.extract()?, value.extract()?))))
-}
-
-/// The items of a remote mapping: its keys in a few round trips, then one for each value. (`items()` would be fewer, but a
-/// default RPyC server does not give access to it.)
-pub(crate) fn remote_items(mapping: &Remote) -> Result<Vec<(Value, Value)>> {
-    let keys = mapping.iter()?.prefetched();
-    keys.map(|key| {
-        let key = key?;
-        let value = mapping.get_item(key.clone())?;
-        Ok((key, value))
-    })
-    .collect()
 }
 
 impl FromValue for Remote {

@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use crate::args::Args;
 use crate::compare::{Key, equal};
 use crate::containers::{bury, itself, nested_repr, only};
-use crate::convert::{FromValue, IntoValue, remote_items};
+use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Exception, Result};
+use crate::fetching::{fetched, fetched_pairs};
 use crate::iter::container_iterator;
 use crate::object::{Class, Object};
 use crate::repr::repr;
@@ -296,7 +297,7 @@ impl Live {
         if let Some(other) = other {
             let items = match mapping_items(&other)? {
                 Some(items) => items,
-                None => other.iter()?.prefetched().map(pair).collect::<Result<_>>()?,
+                None => fetched(&other)?.map(pair).collect::<Result<_>>()?,
             };
             self.insert_all(items)?;
         }
@@ -407,7 +408,7 @@ fn mapping_items(value: &Value) -> Result<Option<Vec<(Value, Value)>>> {
         Value::Remote(remote) => {
             let is_mapping = remote.class_name() == "builtins.dict"
                 || remote.methods()?.iter().any(|(name, _)| name == "keys");
-            if is_mapping { remote_items(remote).map(Some) } else { Ok(None) }
+            if is_mapping { fetched_pairs(remote).map(Some) } else { Ok(None) }
         }
         value => Ok(Dict::of(value).map(|dict| dict.0.snapshot())),
     }

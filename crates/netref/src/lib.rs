@@ -179,6 +179,7 @@ mod dict;
 mod dynamic;
 mod error;
 mod failure;
+mod fetching;
 mod file;
 mod function;
 mod handshake;

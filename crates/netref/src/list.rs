@@ -6,6 +6,7 @@ use crate::compare::{all_less, equal, first_difference, less, plainly_equal, sho
 use crate::containers::{Span, Subscript, bury, index, itself, nested_repr, only, place};
 use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Result};
+use crate::fetching::fetched;
 use crate::iter::{container_iterator, try_iterator};
 use crate::object::{Class, Object};
 use crate::repr::joined;
@@ -437,7 +438,7 @@ impl Drop for Live {
 
 /// All items of an iterable.
 fn items_of(iterable: &Value) -> Result<Vec<Value>> {
-    iterable.iter()?.prefetched().collect()
+    fetched(iterable)?.collect()
 }
 
 /// All items, if the value is a list of either side.

@@ -160,6 +160,17 @@ impl Operation<Methods> {
     pub(crate) fn methods(object: &Remote) -> Self {
         Self::new(Request::Inspect { pack: object.id_pack().clone() })
     }
+
+    /// What the other side answered, unless it is too much.
+    pub(crate) fn checked(object: &Remote, methods: Methods) -> Result<Methods> {
+        let (count, most) = (methods.len(), object.peer().side().limits.max_methods);
+        if count > most {
+            let text =
+                format!("{} has {count} methods, more than {most} (limit max_methods)", object.class_name());
+            return Err(Error::Unreadable(text));
+        }
+        Ok(methods)
+    }
 }
 
 fn arguments(args: impl IntoArgs) -> (Value, Value) {

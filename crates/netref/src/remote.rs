@@ -227,7 +227,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub fn methods(&self) -> Result<Vec<(String, Option<String>)>> {
-        self.run(Operation::methods(self))
+        Operation::checked(self, self.run(Operation::methods(self))?)
     }
 
     // ---- without a round trip

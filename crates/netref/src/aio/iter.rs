@@ -1,5 +1,6 @@
 use super::Remote;
 use crate::error::Result;
+use crate::fetching::Budget;
 use crate::value::Value;
 
 /// Steps through a remote iterator.
@@ -71,7 +72,8 @@ impl Prefetched {
         self.inner.pop().map(Ok)
     }
 
-    /// All items that are left, each converted as [`Value::extract`] does.
+    /// All items that are left, each converted as [`Value::extract`] does. They take no more memory than the limit `max_decoded`
+    /// says.
     ///
     /// ```no_run
     /// # async fn example(names: netref::aio::Remote) -> netref::Result<()> {
@@ -84,8 +86,9 @@ impl Prefetched {
     /// The first error, of a step or a conversion.
     pub async fn collect<T: crate::FromValue>(mut self) -> Result<Vec<T>> {
         let mut items = Vec::new();
+        let budget = Budget::of(self.inner.as_remote());
         while let Some(item) = self.next().await {
-            items.push(item?.extract()?);
+            items.push(budget.charge(item?)?.extract()?);
         }
         Ok(items)
     }

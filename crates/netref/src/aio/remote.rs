@@ -239,7 +239,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub async fn methods(&self) -> Result<Vec<(String, Option<String>)>> {
-        self.run(Operation::methods(&self.inner)).await
+        Operation::checked(&self.inner, self.run(Operation::methods(&self.inner)).await?)
     }
 
     /// Sends any request with this object's connection and waits for the result: for tools and tests.

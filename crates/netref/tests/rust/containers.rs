@@ -1,8 +1,12 @@
 //! `List` and `Dict` from Rust, and what a hostile peer may try with them. What Python sees of them is in `stock`.
 
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 
-use netref::{Dict, IntoValue, List, Value, function};
+use netref::protocol::Limits;
+use netref::{Args, Class, Dict, Error, IntoValue, List, Object, Options, Value, function};
 use netref_core::request::handlers;
 
 use crate::lab::{both_ends, raised};
@@ -55,9 +59,9 @@ fn sorting_is_stable_and_survives_nonsense() {
     let list: List = ["bb", "a", "cc", "d"].into_iter().collect();
     let value = list.clone().into_value();
     let length = function(|text: String| text.len());
-    value.call_method("sort", netref::Args::default().named("key", length.clone())).unwrap();
+    value.call_method("sort", Args::default().named("key", length.clone())).unwrap();
     assert_eq!(list.to_vec::<String>().unwrap(), ["a", "d", "bb", "cc"]);
-    value.call_method("sort", netref::Args::default().named("key", length).named("reverse", true)).unwrap();
+    value.call_method("sort", Args::default().named("key", length).named("reverse", true)).unwrap();
     assert_eq!(list.to_vec::<String>().unwrap(), ["bb", "cc", "a", "d"]);
     let numbers = List::from(vec![f64::NAN, 2.0, f64::NAN, 1.0]);
     numbers.into_value().call_method("sort", ()).unwrap();
@@ -140,6 +144,53 @@ fn a_peer_cannot_fill_the_memory_with_one_call() {
     assert_eq!(raised(list.call_method("__imul__", (u64::MAX,))), "IndexError");
     assert!(ints(&list.call_method("__mul__", (-1,)).unwrap()).is_empty());
     assert_eq!(ints(&list.call_method("__mul__", (2,)).unwrap()), [1, 2, 1, 2]);
+}
+
+/// A list and a dict of which there is more than memory, and whose class has many methods.
+struct Endless;
+
+impl Object for Endless {
+    fn class(&self) -> Arc<Class> {
+        let names: Vec<_> = (0..200).map(|number| format!("method{number}")).collect();
+        let names = names.iter().map(String::as_str).chain(["__iter__", "__getitem__", "few", "lists"]);
+        Class::new("Endless").methods(&names.collect::<Vec<_>>()).into()
+    }
+
+    fn call_method(&self, name: &str, _args: Args) -> netref::Result<Value> {
+        Ok(match name {
+            "__iter__" => netref::iterator(0..200_000).into_value(),
+            "__getitem__" => "x".repeat(10_000).into_value(),
+            "few" => netref::iterator(0..10_000).into_value(),
+            "lists" => netref::iterator((0..200).map(|_| netref::iterator(0..5000))).into_value(),
+            _ => return Err(Error::no_attribute("Endless", name)),
+        })
+    }
+}
+
+#[test]
+fn a_peer_cannot_fill_the_memory_with_items_without_end() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = Options::new().service(Arc::new(Endless)).over_socket(theirs.into(), false).unwrap();
+    let mut limits = Limits::default();
+    (limits.max_decoded, limits.max_methods) = (1 << 20, 100);
+    let conn = Options::new().limits(limits).over_socket(ours.into(), true).unwrap();
+    thread::spawn(move || theirs.serve_all());
+    let root = conn.root().unwrap();
+    let endless = Value::Remote(root.clone());
+    let text = endless.clone().extract::<Vec<i64>>().map(|items| items.len()).unwrap_err().to_string();
+    assert!(text.contains("limit max_decoded"), "{text}");
+    let dict = endless.clone().extract::<HashMap<i64, String>>();
+    assert_eq!(raised(dict.map(|items| items.len())), "MemoryError");
+    assert_eq!(raised(List::new().into_value().call_method("extend", (endless.clone(),))), "MemoryError");
+    // Lists in a list share what there is.
+    let lists = root.call_method("lists", ()).unwrap();
+    assert_eq!(raised(lists.extract::<Vec<Vec<i64>>>().map(|lists| lists.len())), "MemoryError");
+    // The next conversion has all of it again.
+    for _ in 0..5 {
+        assert_eq!(ints(&root.call_method("few", ()).unwrap()).len(), 10_000);
+    }
+    let text = root.methods().unwrap_err().to_string();
+    assert!(text.contains("limit max_methods"), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use netref::{Comparison, Error, Value, aio};
 
 use crate::lab::Lab;
-use crate::{on_both_flavors, thread_client, thread_server, tokio_server};
+use crate::{on_both_flavors, pair, thread_client, thread_server, tokio_server};
 
 #[test]
 fn tokio_to_tokio() {
@@ -46,6 +46,19 @@ fn threads_to_tokio() {
     on_both_flavors(|| async {
         let url = tokio_server(|| Lab).await;
         exercise(&thread_client(&url).await, "Lab").await;
+    });
+}
+
+#[test]
+fn items_without_end_are_not_collected() {
+    on_both_flavors(|| async {
+        let mut limits = netref::protocol::Limits::default();
+        limits.max_decoded = 1 << 20;
+        let items = netref::Options::new().service(netref::iterator(0..200_000));
+        let (conn, _serving) = pair(&netref::Options::new().limits(limits), &items);
+        let items = conn.root().await.unwrap().iter().await.unwrap().prefetched();
+        let text = items.collect::<i64>().await.map(|items| items.len()).unwrap_err().to_string();
+        assert!(text.contains("limit max_decoded"), "{text}");
     });
 }
 
