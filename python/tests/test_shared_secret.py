@@ -1,5 +1,6 @@
 """A secret in place of certificates, and who classic mode lets in."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import threading
 import pytest
 
 import netref
-from hostile import Hostile
+from hostile import Hostile, by_value, frame, request
+from netref.core import consts
 from netref.utils.authenticators import AuthenticationError, SharedSecret
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 
@@ -80,6 +82,43 @@ def test_server_that_does_not_know_the_secret():
     threading.Thread(target=impostor, daemon=True).start()
     with listener, pytest.raises(AuthenticationError, match="server does not know the secret"):
         SharedSecret(SECRET).connect("127.0.0.1", listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("begins", [b"", b"nrs1" + bytes(32)], ids=["greeting", "proof"])
+def test_server_that_drips(monkeypatch, cleanup, begins):
+    """The client's time is for all of what the server says, not for each byte."""
+    monkeypatch.setattr(SharedSecret, "_LONGEST", 0.3)
+    over = threading.Event()
+    cleanup.callback(over.set)
+    listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def drip():
+        sock, _ = listener.accept()
+        with sock, contextlib.suppress(OSError):
+            sock.sendall(begins)
+            while not over.wait(0.1):
+                sock.sendall(b"x")
+
+    threading.Thread(target=drip, daemon=True).start()
+    with pytest.raises(AuthenticationError, match="very slow"):
+        SharedSecret(SECRET).connect("127.0.0.1", listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("server_class", [ThreadedServer, ThreadPoolServer])
+def test_requests_that_do_not_wait_to_be_let_in(serve, server_class):
+    """What comes behind a wrong answer is never carried out; behind the right one it is, once that is verified."""
+    server = serve(netref.VoidService, server_class, authenticator=SharedSecret(SECRET))
+    ping = frame(request(101, consts.HANDLE_PING, by_value("let me in")))
+    for secret in (b"another secret, just as long", SECRET):
+        with Hostile(server.port) as peer:
+            challenge, nonce = peer._read(36)[4:], bytes(32)
+            peer.send_raw(nonce + SharedSecret(secret)._proof(b"client", challenge, nonce) + ping)
+            if secret == SECRET:
+                assert len(peer._read(32)) == 32 and "let me in" in peer.answer_to(101)
+            else:
+                with contextlib.suppress(ConnectionError):
+                    assert peer.sock.recv(1) == b""
+    assert server.stats()["rejected"] == 1
 
 
 def test_secrets_that_are_none():

@@ -1,5 +1,6 @@
 """TLS: with each implementation at either end."""
 
+import os
 import pathlib
 import socket
 import ssl
@@ -9,6 +10,7 @@ import pytest
 
 import netref
 from clients import IMPLEMENTATIONS, run_program
+from hostile import hostile_server
 from netref.utils.authenticators import AuthenticationError, SSLAuthenticator
 from netref.utils.factory import ssl_connect
 from netref.utils.server import ThreadedServer, ThreadPoolServer
@@ -139,8 +141,44 @@ def test_authenticator_by_itself():
         left.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with pytest.raises(AuthenticationError):
             SSLAuthenticator(KEY, CERT)(right)
+    assert SSLAuthenticator(KEY, CERT)._context(ssl).options & ssl.OP_NO_RENEGOTIATION
     assert SSLAuthenticator(KEY, CERT).cert_reqs == ssl.CERT_NONE
     assert SSLAuthenticator(KEY, CERT, ca_certs=CERT).cert_reqs == ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize(
+    "sends",
+    [b"no record", b"\x17\x03\x03\xff\xff" + bytes(70_000), b"\x15\x03\x03\0\x02\x02\x28", b""],
+    ids=["nonsense", "too long", "alert", "end"],
+)
+def test_server_that_breaks_off(sends):
+    """In the middle of a reply: with what is not TLS, or without a word of it."""
+
+    def behave(peer):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERT, KEY)
+        secure = context.wrap_socket(peer.sock, server_side=True)
+        secure.recv(1)
+        secure.sendall(b"\0\0\x10\0\0 the beginning of a reply")
+        os.write(secure.fileno(), sends)
+        socket.socket.shutdown(secure, socket.SHUT_WR)
+        while socket.socket.recv(secure, 65536):
+            pass
+
+    with hostile_server(behave) as port, ssl_connect("127.0.0.1", port) as conn:
+        with pytest.raises(EOFError):
+            _ = conn.root
+        assert conn.closed
+
+
+def test_who_does_not_speak_tls_is_told_so(serve, server_class):
+    guarded = serve(Service, server_class, authenticator=SSLAuthenticator(KEY, CERT))
+    with netref.connect("127.0.0.1", guarded.port) as conn, pytest.raises(EOFError, match="may not be an RPyC server"):
+        _ = conn.root
+    with pytest.raises(OSError, match="SSL"):
+        ssl_connect("127.0.0.1", serve(Service, server_class).port)
+    with ssl_connect("127.0.0.1", guarded.port) as conn:
+        assert conn.root.echo(1) == 1
 
 
 @STOCK6

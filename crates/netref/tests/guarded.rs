@@ -5,10 +5,10 @@
 
 mod drivers;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -88,7 +88,7 @@ fn serve(driver: Driver, options: Options) -> (Running, String, Seen) {
     (server, url, seen)
 }
 
-/// An authority, a server's certificate for localhost, and a client's, as PEM files.
+/// An authority, a server's certificate for localhost, one that has expired, and a client's, as PEM files.
 struct Papers {
     folder: PathBuf,
 }
@@ -104,11 +104,17 @@ impl Papers {
         let issuer = rcgen::Issuer::from_params(&params, &key);
         let papers = Self { folder };
         papers.write("ca.pem", &authority.pem());
-        for (name, host) in
-            [("server", "localhost"), ("client", "client.invalid"), ("other", "elsewhere.invalid")]
-        {
+        for (name, host) in [
+            ("server", "localhost"),
+            ("late", "localhost"),
+            ("client", "client.invalid"),
+            ("other", "elsewhere.invalid"),
+        ] {
             let key = rcgen::KeyPair::generate().unwrap();
-            let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+            let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+            if name == "late" {
+                params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+            }
             papers.write(&format!("{name}.pem"), &params.signed_by(&key, &issuer).unwrap().pem());
             papers.write(&format!("{name}.key"), &key.serialize_pem());
         }
@@ -234,6 +240,86 @@ fn a_silent_client_holds_nobody_up_and_is_hung_up_on() {
             let ended = stream.read_to_end(&mut Vec::new());
             assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
         }
+    }
+}
+
+/// A client's thread, or a runtime's, went on reading for as long as they came. (Python's server, for rustls's sends them in one
+/// record, which rustls's client finds too long.)
+#[test]
+fn a_server_that_sends_nothing_but_session_tickets_is_given_up() {
+    let python =
+        std::env::var("NETREF_PYTHON").expect("set NETREF_PYTHON, or run the project's test command");
+    let papers = Papers::new("tickets");
+    let program = "import socket, ssl, sys\n\
+                   context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+                   context.load_cert_chain(*sys.argv[1:])\n\
+                   context.num_tickets = 20_000\n\
+                   listener = socket.create_server(('127.0.0.1', 0))\n\
+                   print(listener.getsockname()[1], flush=True)\n\
+                   context.wrap_socket(listener.accept()[0], server_side=True).read()\n\
+                   sys.stdin.read()";
+    for driver in DRIVERS {
+        let mut server = Command::new(&python)
+            .args(["-c", program])
+            .args([papers.file("server.pem"), papers.file("server.key")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+        let refused = greeting(driver, &trusting, &format!("tcp://localhost:{}", port.trim())).unwrap_err();
+        let _ = server.kill();
+        server.wait().unwrap();
+        assert!(refused.to_string().contains("TLS has nothing in it"), "{refused}");
+    }
+}
+
+#[test]
+fn who_does_not_speak_tls_is_told_so() {
+    for driver in DRIVERS {
+        let papers = Papers::new("plain");
+        let tls = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let (guarded, url, _) = serve(driver, guarded_by(tls));
+        let (_open, open_url, _) = serve(driver, Options::new());
+        let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
+        let plain = Options::new().timeout(Some(Duration::from_secs(20)));
+        assert!(matches!(greeting(driver, &plain, &url), Err(Error::Closed(_))));
+        assert!(matches!(greeting(driver, &trusting, &open_url), Err(Error::Connect { .. })));
+        // Nonsense, a record that is too long, and half a record, ended without a word of TLS's.
+        for bytes in
+            [&b"GET / HTTP/1.0\r\n\r\n"[..], b"\x16\x03\x01\xff\xff\x01", b"\x16\x03\x01\x02\x00\x01"]
+        {
+            let mut stranger = TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap();
+            stranger.write_all(bytes).unwrap();
+            stranger.shutdown(Shutdown::Write).unwrap();
+            let _ = stranger.read_to_end(&mut Vec::new());
+        }
+        assert_eq!(greeting(driver, &trusting, &url).unwrap(), "Hello, you!");
+        while guarded.stats().clients > 0 {
+            thread::yield_now();
+        }
+        assert_eq!((guarded.stats().failed, guarded.stats().served), (4, 1), "{driver:?}");
+    }
+}
+
+#[test]
+fn certificates_that_have_expired_are_refused() {
+    for driver in DRIVERS {
+        let papers = Papers::new("expired");
+        let file = |name| papers.file(name);
+        let trusting = guarded_by(Tls::trusting(file("ca.pem")).unwrap());
+        let late = Tls::server(file("late.pem"), file("late.key")).unwrap();
+        let (_late, url, _) = serve(driver, guarded_by(late));
+        let refused = greeting(driver, &trusting, &url).unwrap_err().to_string();
+        assert!(refused.contains("xpired"), "{refused}");
+        let server = Tls::server_for(file("server.pem"), file("server.key"), file("ca.pem")).unwrap();
+        let (_server, url, seen) = serve(driver, guarded_by(server));
+        let late = Tls::trusting_as(file("ca.pem"), file("late.pem"), file("late.key")).unwrap();
+        greeting(driver, &guarded_by(late), &url).unwrap_err();
+        assert!(seen.lock().unwrap().is_empty());
     }
 }
 

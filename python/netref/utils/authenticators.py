@@ -7,6 +7,8 @@ credentials, which can be anything and become the connection's configuration ``"
 
 import os
 
+from netref.lib import Timeout
+
 
 class AuthenticationError(Exception):
     """Raised by an authenticator to refuse a client."""
@@ -60,6 +62,7 @@ class SSLAuthenticator:
         if self.ciphers is not None:
             context.set_ciphers(self.ciphers)
         context.verify_mode = self.cert_reqs
+        context.options |= ssl.OP_NO_RENEGOTIATION  # which costs the server more than the client, again and again
         return context
 
 
@@ -108,21 +111,24 @@ class SharedSecret:
     def prove(self, sock):
         """The client's part.
 
-        :param sock: a socket that is connected to a server with the same secret; its time-out holds for each step
+        :param sock: a socket that is connected to a server with the same secret; its time-out holds for all of it
         :raises AuthenticationError: if the server does not know the secret, or asks for none
         """
-        greeting = _receive(sock, len(self._MAGIC) + self._NONCE)
+        blocks_for = sock.gettimeout()
+        limit = Timeout(blocks_for)
+        greeting = _receive(sock, len(self._MAGIC) + self._NONCE, limit)
         magic, challenge = greeting[: len(self._MAGIC)], greeting[len(self._MAGIC) :]
         if magic != self._MAGIC:
             raise AuthenticationError("the server asks for no shared secret")
         nonce = os.urandom(self._NONCE)
         sock.sendall(nonce + self._proof(b"client", challenge, nonce))
         try:
-            proof = _receive(sock, self._PROOF)
+            proof = _receive(sock, self._PROOF, limit)
         except AuthenticationError:
             raise AuthenticationError("the server refused the secret") from None
         if not self._is_proof(proof, b"server", challenge, nonce):
             raise AuthenticationError("the server does not know the secret")
+        sock.settimeout(blocks_for)
 
     def connect(self, host, port, *, ipv6=False, **options):
         """Connects to a server that has the same secret for its authenticator, which takes one and a half round trips.
@@ -159,10 +165,14 @@ class SharedSecret:
         return hmac.compare_digest(proof, self._proof(role, challenge, nonce))
 
 
-def _receive(sock, count):
-    """Exactly so many bytes: what follows is for the connection."""
+def _receive(sock, count, limit=None):
+    """Exactly so many bytes, within the time limit if there is one: what follows is for the connection."""
     data = b""
     while len(data) < count:
+        if limit is not None:
+            if limit.expired():
+                raise TimeoutError("the other side is very slow")
+            sock.settimeout(limit.timeleft())
         chunk = sock.recv(count - len(data))
         if not chunk:
             raise AuthenticationError("the other side hung up")

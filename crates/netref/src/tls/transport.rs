@@ -19,6 +19,8 @@ struct Inside {
     /// Bytes that the session has taken and the socket has not, not all of them: the next write is of the same bytes, and
     /// says that they are written.
     owed: usize,
+    /// Bytes that have arrived since there was something for the program in them.
+    barren: usize,
 }
 
 /// What became of asking the socket for something.
@@ -29,6 +31,9 @@ enum Pulled {
     End,
 }
 
+/// Bytes of TLS that may come with nothing for the program in them. A record or a handshake takes a small part of it; what would go
+/// on without end, and keep who reads from looking at the time, are a server's session tickets.
+const MOST_BARREN: usize = 1 << 20;
 /// Plain bytes that are made into records in one go.
 const PIECE: usize = 64 * 1024;
 
@@ -40,7 +45,7 @@ impl TlsTransport {
         deadline: Option<Instant>,
     ) -> io::Result<Self> {
         let below = SocketTransport::exclusive(socket)?;
-        let transport = Self { below, inside: Mutex::new(Inside { session, owed: 0 }) };
+        let transport = Self { below, inside: Mutex::new(Inside { session, owed: 0, barren: 0 }) };
         loop {
             let interest = {
                 let session = &mut transport.inside().session;
@@ -58,7 +63,7 @@ impl TlsTransport {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             transport.below.wait(interest, deadline)?;
-            if transport.pull(&mut transport.inside().session)? == Pulled::End {
+            if transport.pull(&mut transport.inside())? == Pulled::End {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -89,10 +94,11 @@ impl TlsTransport {
     }
 
     /// Gives the session what has arrived.
-    fn pull(&self, session: &mut Connection) -> io::Result<Pulled> {
+    fn pull(&self, inside: &mut Inside) -> io::Result<Pulled> {
+        let Inside { session, barren, .. } = inside;
         match session.read_tls(&mut Socket(&self.below)) {
             Ok(0) => return Ok(Pulled::End),
-            Ok(_) => {}
+            Ok(count) => *barren += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pulled::Nothing),
             Err(error) => return Err(error),
         }
@@ -111,14 +117,20 @@ impl TlsTransport {
 
     /// What the session has for the program; `None` if that is nothing yet.
     fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let session = &mut self.inside().session;
+        let inside = &mut *self.inside();
         loop {
-            match session.reader().read(buffer) {
-                Ok(count) => return Ok(Some(count)),
+            match inside.session.reader().read(buffer) {
+                Ok(count) => {
+                    inside.barren = 0;
+                    return Ok(Some(count));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            match self.pull(session)? {
+            if inside.barren > MOST_BARREN {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer's TLS has nothing in it"));
+            }
+            match self.pull(inside)? {
                 Pulled::Some => {}
                 Pulled::Nothing => return Ok(None),
                 // Hung up without a word of TLS's. Whether something is missing, frames tell.
