@@ -58,6 +58,32 @@ def trips(conn, operation):
     return after["round_trips"] - before["round_trips"], after["requests_served"] - before["requests_served"]
 
 
+def messages(conn, operation):
+    """Messages that this side sends, those that `trips` does not count among them."""
+    before = conn.stats()["messages_out"]
+    operation()
+    return conn.stats()["messages_out"] - before
+
+
+def test_the_first_call_of_a_connection_is_the_second_round_trip(conn):
+    conn.root.echo(1)
+    assert conn.stats()["messages_out"] == len(["HELLO", "GETROOT", "CALLATTR"])
+
+
+def test_the_first_object_of_a_class_comes_with_what_it_can_do(conn):
+    root = conn.root
+    kept = []
+    assert messages(conn, lambda: kept.append(root.new_item())) == 1
+    assert messages(conn, lambda: kept[0].plus(1)) == 1
+
+
+def test_an_argument_of_a_new_class_comes_with_what_it_can_do(conn):
+    root = conn.root
+    received = conn.stats()["messages_in"]
+    assert messages(conn, lambda: root.echo(Item())) == len(["DESCRIBE", "CALLATTR"])
+    assert conn.stats()["messages_in"] - received <= len(["the result", "DEL"])
+
+
 def test_a_call_is_one_round_trip(conn):
     root = conn.root
     assert trips(conn, lambda: root.echo(1)) == (1, 0)

@@ -137,6 +137,27 @@ impl Boxer<'_> {
         Ok(())
     }
 
+    /// Writes the arguments `(id pack, methods)` of a DESCRIBE.
+    ///
+    /// # Errors
+    /// What cannot be written. False if the methods are no plain data.
+    pub fn description<W: World>(
+        &mut self,
+        world: &W,
+        pack: &IdPack,
+        methods: &W::Object,
+    ) -> Result<bool, W::Error> {
+        self.label(BY_VALUE)?;
+        self.out.begin_tuple(2)?;
+        pack.write(&mut self.out)?;
+        if !world.write(methods, &mut self.out)? {
+            return Ok(false);
+        }
+        self.out.end();
+        self.out.end();
+        Ok(true)
+    }
+
     fn plain_tuple<W: World>(&mut self, world: &W, items: &[&W::Object]) -> Result<bool, W::Error> {
         self.label(BY_VALUE)?;
         self.out.begin_tuple(items.len())?;

@@ -15,6 +15,10 @@ const FORMAT: i64 = 1;
 /// [`Features::copies`].
 pub const COPY: i64 = 0x6e74;
 
+/// Handler number of DESCRIBE, `(id pack, methods)`: what INSPECT would answer about an object that the sender is about to name
+/// for the first time. It is itself not answered.
+pub const DESCRIBE: i64 = 0x6e75;
+
 /// What a peer announces about itself: `(1, software, features)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -35,20 +39,25 @@ pub struct Features {
     pub ahead: bool,
     /// Boxes may hold [copies](crate::copy), and COPY asks for one.
     pub copies: bool,
+    /// DESCRIBE is understood.
+    pub descriptions: bool,
 }
 
 impl Features {
     /// Everything that this version understands.
-    pub const ALL: Self = Self { chain: true, quiet_del: true, ahead: true, copies: true };
+    pub const ALL: Self =
+        Self { chain: true, quiet_del: true, ahead: true, copies: true, descriptions: true };
     /// Nothing beyond stock RPyC.
-    pub const NONE: Self = Self { chain: false, quiet_del: false, ahead: false, copies: false };
+    pub const NONE: Self =
+        Self { chain: false, quiet_del: false, ahead: false, copies: false, descriptions: false };
     /// Wire name of [`chain`](Self::chain).
     pub const CHAIN: &'static str = "chain";
     /// Wire name of [`quiet_del`](Self::quiet_del).
     pub const QUIET_DEL: &'static str = "quiet_del";
     /// Wire name of [`copies`](Self::copies).
     pub const COPIES: &'static str = "copies";
-
+    /// Wire name of [`descriptions`](Self::descriptions).
+    pub const DESCRIPTIONS: &'static str = "descriptions";
     /// Wire name of [`ahead`](Self::ahead).
     pub const AHEAD: &'static str = "ahead";
 
@@ -60,6 +69,7 @@ impl Features {
             quiet_del: self.quiet_del && other.quiet_del,
             ahead: self.ahead && other.ahead,
             copies: self.copies && other.copies,
+            descriptions: self.descriptions && other.descriptions,
         }
     }
 
@@ -69,6 +79,7 @@ impl Features {
             (self.quiet_del, Self::QUIET_DEL),
             (self.ahead, Self::AHEAD),
             (self.copies, Self::COPIES),
+            (self.descriptions, Self::DESCRIPTIONS),
         ]
         .into_iter()
         .filter_map(|(has, name)| has.then_some(name))
@@ -109,6 +120,7 @@ impl Hello {
                 Features::QUIET_DEL => features.quiet_del = true,
                 Features::AHEAD => features.ahead = true,
                 Features::COPIES => features.copies = true,
+                Features::DESCRIPTIONS => features.descriptions = true,
                 _ => {}
             }
         }

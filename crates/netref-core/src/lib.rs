@@ -31,6 +31,7 @@
 pub mod boxing;
 pub mod brine;
 pub mod copy;
+pub mod description;
 pub mod exception;
 pub mod extension;
 pub mod frame;

@@ -140,7 +140,8 @@ limits! {
     max_buffiter: Count [65_536, 65_536, 4096],
     /// Most methods that one class may have in the answer to INSPECT, both directions.
     max_methods: Count [10_000, 10_000, 1000],
-    /// Memory that the classes of the peer's objects may take, in Python. Those that have no proxies are forgotten first.
+    /// Memory that the classes of the peer's objects may take, in Python, and as much for what it says of classes before they are
+    /// needed. Those that have no proxies are forgotten first.
     max_class_memory: Bytes [64 * MIB, 64 * MIB, 8 * MIB],
     /// Longest traceback text of a received exception; the rest is cut off.
     max_traceback: Bytes [64 * KIB, 64 * KIB, 16 * KIB],

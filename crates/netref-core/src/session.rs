@@ -8,12 +8,13 @@ use bytes::Bytes;
 
 use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
+use crate::description::{Description, Descriptions};
 use crate::exception;
-use crate::extension::{Features, HELLO, Hello};
+use crate::extension::{DESCRIBE, Features, HELLO, Hello};
 use crate::frame::{Compression, Frame, FrameError, Piece};
 use crate::limits::Limits;
 use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
-use crate::refs::{Exports, Releases};
+use crate::refs::{Exports, IdPack, Releases};
 use crate::request::handlers;
 use crate::threads::Threads;
 
@@ -89,6 +90,7 @@ pub struct Session<O, T> {
     output: VecDeque<Piece>,
     queued: usize,
     garbage: Vec<O>,
+    descriptions: Descriptions,
     counters: Counters,
     admission: Admission,
     ended: bool,
@@ -231,6 +233,7 @@ impl<O: Clone, T> Session<O, T> {
             output: VecDeque::new(),
             queued: 0,
             garbage: Vec::new(),
+            descriptions: Descriptions::default(),
             counters: Counters::default(),
             admission: Admission::Open,
             ended: false,
@@ -301,6 +304,25 @@ impl<O: Clone, T> Session<O, T> {
         // From now on a reply is awaited, and has to be read.
         self.unbegun.wake();
         Ok(())
+    }
+
+    /// Starts a message that says what an object of ours can do, in case the peer will ask. It is to be sent before the one that
+    /// names the object for the first time, and only to peers that understand [`Features::descriptions`].
+    #[must_use]
+    pub fn start_description(&self) -> Outgoing {
+        self.outgoing(QUIET_SEQ, DESCRIBE, None)
+    }
+
+    /// Queues a message from [`start_description`](Self::start_description). It goes out with what is sent next.
+    pub fn send_description(&mut self, frame: Sealed) {
+        if !self.ended {
+            self.queue(frame.frame);
+        }
+    }
+
+    /// What the peer has said of the objects of the class of the one named `pack`, if it has and nobody has taken it.
+    pub fn take_description(&mut self, pack: &IdPack) -> Option<Description> {
+        self.descriptions.take(pack, &self.limits)
     }
 
     /// Queues the reply to a request that [`Event::Request`] handed out.
@@ -677,8 +699,8 @@ impl<O: Clone, T> Session<O, T> {
     }
 }
 
-/// Number of a DEL that asks for no answer, between peers that have [`Features::quiet_del`]. One with any other number,
-/// such as a program sends by hand, is answered like every request.
+/// Number of a request that asks for no answer: a DESCRIBE, and a DEL between peers that have [`Features::quiet_del`]. A DEL with
+/// any other number, such as a program sends by hand, is answered like every request.
 const QUIET_SEQ: Seq = -1;
 
 /// Brine of `None`.

@@ -102,7 +102,10 @@ pub(crate) struct Target {
 #[pymethods]
 impl Target {
     /// Before this class is looked through, and in vain, which takes longer than all the rest.
-    fn __getattribute__<'py>(slf: &Bound<'py, Self>, name: Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getattribute__<'py>(
+        slf: &Bound<'py, Self>,
+        name: Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if name.to_cow()?.starts_with("__") {
             return py.get_type::<PyAny>().call_method1(intern!(py, "__getattribute__"), (slf, name));

@@ -52,20 +52,25 @@ impl ProxyClasses {
                 return Ok(class.bind(py).clone());
             }
         }
-        let module = py.import(intern!(py, "netref.core.netref"))?;
-        if !pack.is_class() {
-            let known: Bound<'py, PyDict> =
-                module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
-            if let Some(class) = known.get_item(&*pack.name)? {
-                return Ok(self.keep(builtin, class.cast_into()?, 0));
-            }
+        if !pack.is_class()
+            && let Some(class) = Self::builtin(py, &pack.name)?
+        {
+            return Ok(self.keep(builtin, class.cast_into()?, 0));
         }
+        let module = py.import(intern!(py, "netref.core.netref"))?;
         let methods = connection.get().inspect(connection, pack)?;
         let cost = cost(&methods)?;
         self.make_room(py, connection.get().link()?, pack, cost)?;
         let class =
             module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
         Ok(self.keep(key, class.cast_into()?, cost))
+    }
+
+    /// The class of the proxies of what every Python has, which no peer needs to describe.
+    pub(crate) fn builtin<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let module = py.import(intern!(py, "netref.core.netref"))?;
+        let known: Bound<'py, PyDict> = module.getattr(intern!(py, "builtin_classes_cache"))?.cast_into()?;
+        known.get_item(name)
     }
 
     fn keep<'py>(&self, key: Key, class: Bound<'py, PyType>, cost: usize) -> Bound<'py, PyType> {

@@ -368,9 +368,15 @@ impl Connection {
         self.exchange(slf, handler, write, || describe(handler, name_in(handler, args)))
     }
 
-    /// The methods of the class of the object named `pack`.
+    /// The methods of the class of the object named `pack`. A round trip, if the peer has not described it.
     pub(crate) fn inspect<'py>(&self, slf: &Bound<'py, Self>, pack: &IdPack) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        if !pack.is_class()
+            && let Some(description) = self.link()?.session().take_description(pack)
+            && let Ok(methods) = description.methods(&Objects::plain(py))
+        {
+            return self.checked_methods(pack, methods);
+        }
         let request = Request::Inspect { pack: pack.clone() };
         let write = |world: &Objects<'_, 'py>, boxer: &mut Boxer<'_>| request.write(world, boxer);
         let outcome = self.outcome(slf, handlers::INSPECT, write, || format!("inspect of {}", pack.name))?;
@@ -379,7 +385,10 @@ impl Connection {
             return Self::finish(slf, Ok(message));
         }
         // Names and texts: a proxy in it could ask for an inspection in turn, and so on.
-        let methods = message.result(&Objects::plain(py))?;
+        self.checked_methods(pack, message.result(&Objects::plain(py))?)
+    }
+
+    fn checked_methods<'py>(&self, pack: &IdPack, methods: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let most = self.link()?.limits().max_methods;
         let is_list = methods.cast_exact::<PyTuple>().is_ok_and(|methods| methods.len() <= most);
         if is_list { Ok(methods) } else { Err(bad_methods(pack, most)) }

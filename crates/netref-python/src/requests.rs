@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netref::threads::{Link, StartError};
+use netref_core::boxing::Boxer;
 use netref_core::extension::COPY;
 use netref_core::message::{Inbound, Seq};
 use netref_core::refs::IdPack;
@@ -11,17 +12,19 @@ use netref_core::request::Request;
 use netref_core::session::ReplyKind;
 use netref_core::world::World;
 use pyo3::exceptions::{
-    PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError, PyValueError,
+    PyException, PyKeyError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError,
+    PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PySlice, PyString, PyTuple};
 
 use crate::ahead;
+use crate::classes::ProxyClasses;
 use crate::connection::Connection;
 use crate::copying;
 use crate::coroutines;
-use crate::errors::{WorldError, from_bad_request};
+use crate::errors::{WorldError, from_bad_request, from_start};
 use crate::host::PyHost;
 use crate::policy::Policy;
 use crate::proxy::BaseNetref;
@@ -255,13 +258,51 @@ fn inspect<'py>(
     let Some(object) = object else {
         return Err(PyKeyError::new_err(format!("{} is not an object lent to this peer", pack.name)));
     };
+    methods(policy, link, &object.into_bound(py))
+}
+
+/// The methods of an object, with their documentation, as far as the peer may use them.
+fn methods<'py>(
+    policy: &Policy<'_, 'py>,
+    link: &Arc<Link<PyHost>>,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
     let module = py.import(intern!(py, "netref.core.netref"))?;
-    let object = object.into_bound(py);
-    let methods = module.call_method1(intern!(py, "_inspect"), (&object,))?;
+    let methods = module.call_method1(intern!(py, "_inspect"), (object,))?;
     if object.cast::<BaseNetref>().is_ok() {
         return Ok(methods);
     }
-    policy.methods(&object, methods.cast()?, link.limits().max_methods)
+    policy.methods(object, methods.cast()?, link.limits().max_methods)
+}
+
+/// Says what the object named `pack` can do before the peer is told of it, unless it knows by the name. What cannot be said is left
+/// for the peer to ask, which is told why then.
+///
+/// # Errors
+/// What is no error of the object's, such as an interrupt.
+pub(crate) fn describe<'py>(
+    connection: &Bound<'py, Connection>,
+    link: &Arc<Link<PyHost>>,
+    object: &Bound<'py, PyAny>,
+    pack: &IdPack,
+) -> PyResult<()> {
+    let py = object.py();
+    if ProxyClasses::builtin(py, &pack.name)?.is_some() {
+        return Ok(());
+    }
+    let world = Objects::plain(py);
+    let described = methods(&Policy { connection }, link, object).and_then(|methods| {
+        let write = |boxer: &mut Boxer<'_>| match boxer.description(&world, pack, &methods)? {
+            true => Ok(()),
+            false => Err(WorldError::not_plain(&methods)),
+        };
+        link.describe(write).map_err(from_start)
+    });
+    match described {
+        Err(error) if !error.is_instance_of::<PyException>(py) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn next_items<'py>(

@@ -103,7 +103,11 @@ impl AsyncResult {
     }
 
     /// The request was sent that this is to be the result of.
-    pub(crate) fn is_sent(slf: &Bound<'_, Self>, call: Arc<Call<Shared>>, name: Option<&Bound<'_, PyString>>) {
+    pub(crate) fn is_sent(
+        slf: &Bound<'_, Self>,
+        call: Arc<Call<Shared>>,
+        name: Option<&Bound<'_, PyString>>,
+    ) {
         let _ = slf.get().sent.set(Sent { call, name: name.cloned().map(Bound::unbind) });
         if !slf.get().state().callbacks.is_empty() && !Self::await_reply(slf) {
             Self::settle(slf);

@@ -25,7 +25,7 @@ use crate::errors::WorldError;
 use crate::host::PyHost;
 use crate::memory::new_bytes;
 use crate::proxy::BaseNetref;
-use crate::{exit, user_code};
+use crate::{exit, requests, user_code};
 
 /// What the tables of a connection keep of a Python object.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl<'c, 'py> Objects<'c, 'py> {
         Ok(true)
     }
 
-    fn lend(&self, link: &Link<PyHost>, object: &Bound<'py, PyAny>) -> Result<IdPack, WorldError> {
+    fn lend(&self, link: &Arc<Link<PyHost>>, object: &Bound<'py, PyAny>) -> Result<IdPack, WorldError> {
         let identity = address(object);
         if let Some(pack) = link.session().exports().lend_again(identity) {
             return Ok(pack);
@@ -141,7 +141,17 @@ impl<'c, 'py> Objects<'c, 'py> {
         let mut session = link.session();
         let exports = session.exports();
         exports.register_class(class_identity, &class_name, kept);
-        Ok(exports.lend(identity, class_identity, name.as_deref(), shared)?)
+        let pack = exports.lend(identity, class_identity, name.as_deref(), shared)?;
+        let is_to_be_described = !known && session.features().descriptions;
+        drop(session);
+        // A program that answers INSPECT itself is to be asked.
+        if is_to_be_described
+            && let Some(connection) = self.connection
+            && !connection.get().has_own_steps()
+        {
+            requests::describe(connection, link, object, &pack)?;
+        }
+        Ok(pack)
     }
 }
 

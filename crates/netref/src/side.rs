@@ -26,7 +26,7 @@ use crate::time_limit;
 use crate::value::Value;
 
 /// What this crate's objects understand beyond RPyC: there are no copies here.
-pub(crate) const FEATURES: Features = Features { copies: false, ..Features::ALL };
+pub(crate) const FEATURES: Features = Features { copies: false, descriptions: false, ..Features::ALL };
 
 pub(crate) struct Side {
     pub(crate) root: ObjectRef,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Admission, Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
-use crate::extension::{HELLO, Hello};
+use crate::extension::{DESCRIBE, HELLO, Hello};
 use crate::limits::Limits;
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
 use crate::refs::ReleaseError;
@@ -49,6 +49,7 @@ impl<O: Clone, T> Session<O, T> {
                 return Ok(Event::Close);
             }
             HELLO => self.accept_hello(head.seq, &payload, body),
+            DESCRIBE if self.features.descriptions => self.accept_description(head.seq, &payload, body),
             handlers::PING if self.echo(head.seq, &payload, body) => {}
             _ if self.admission != Admission::Open && parent.is_none() && !self.awaits_reply() => {
                 if self.admission == Admission::Refusing {
@@ -220,6 +221,14 @@ impl<O: Clone, T> Session<O, T> {
             Err(error @ ReleaseError::BadCount(_)) => self.refuse(seq, "ValueError", &error.to_string()),
             Err(error) => self.refuse(seq, "KeyError", &error.to_string()),
         }
+    }
+
+    fn accept_description(&mut self, seq: Seq, payload: &[u8], body: usize) {
+        self.answered(seq);
+        let mut reader = brine::Reader::new(payload, &self.limits);
+        reader.seek(body);
+        // What cannot be used is not kept: the peer will be asked.
+        let _ = self.descriptions.read(&mut reader, &self.limits);
     }
 
     /// Answers a PING whose data is plain, without building it.

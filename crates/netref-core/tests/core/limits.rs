@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use netref_core::brine::DecodeError;
-use netref_core::extension::HELLO;
+use netref_core::extension::{DESCRIBE, Features, HELLO};
 use netref_core::message::Inbound;
 use netref_core::refs::{IdPack, give_room_back};
 use netref_core::request::{BadRequest, handlers};
-use netref_core::session::{Event, ProtocolError, ReplyKind};
+use netref_core::session::{Event, Options, ProtocolError, ReplyKind};
 use netref_core::{Dialect, Limits, Request};
 
 use crate::brine::{dump, nested};
@@ -296,7 +296,7 @@ fn pings() -> [(Vec<u8>, Dialect); 2] {
 }
 
 fn speaking(dialect: Option<Dialect>) -> Side {
-    Side::new(netref_core::session::Options { dialect, ..Default::default() })
+    Side::new(Options { dialect, ..Default::default() })
 }
 
 #[test]
@@ -379,6 +379,70 @@ fn a_malformed_hello_is_refused() {
         assert_eq!(side.handled(plain_request(1, HELLO, &args)), [raised(1, "ValueError")]);
     }
     assert_eq!(side.handled(ping(2)), [echoed(2)]);
+}
+
+/// A side that is told what the peer's objects can do.
+fn told(limits: Limits) -> Side {
+    let side = Side::new(Options { limits, features: Features::ALL, ..Options::default() });
+    side.handled(plain_request(0, HELLO, &[int(1), text("x"), tuple(&[text(Features::DESCRIPTIONS)])]));
+    side
+}
+
+fn description(class: i64, methods: &[Vec<u8>]) -> Vec<u8> {
+    let pack = pack(&IdPack { name: "app.Thing".into(), class, instance: 7 });
+    plain_request(-1, DESCRIBE, &[pack, tuple(methods)])
+}
+
+/// What is known of the class, without asking.
+fn known(side: &Side, class: i64) -> Option<Value> {
+    let pack = IdPack { name: "app.Thing".into(), class, instance: 8 };
+    let description = side.session.borrow_mut().take_description(&pack)?;
+    Some(description.methods(side).unwrap())
+}
+
+#[test]
+fn a_description_is_not_answered_and_taken_once() {
+    let side = told(Limits::default());
+    assert_eq!(side.handled(description(1, &[text("read")])), []);
+    assert_eq!(side.handled(description(1, &[text("write")])), [], "the first one counts");
+    assert_eq!(known(&side, 2), None);
+    assert_eq!(known(&side, 1), Some(Value::Tuple(vec![Value::Str("read".into())])));
+    assert_eq!(known(&side, 1), None);
+}
+
+#[test]
+fn a_description_that_cannot_be_used_is_as_good_as_none() {
+    let side = told(Limits::default());
+    for args in [vec![], vec![text("app.Thing"), tuple(&[])], vec![int(1), int(2), int(3)]] {
+        assert_eq!(side.handled(plain_request(-1, DESCRIBE, &args)), []);
+    }
+    let theirs = boxed(4, &pack(&IdPack { name: "app.Thing".into(), class: 1, instance: 7 }));
+    assert_eq!(side.handled(request(-1, DESCRIBE, &[theirs])), [Sent::Request(handlers::DEL)]);
+    assert_eq!(known(&side, 1), None);
+    assert_eq!(side.handled(ping(2)), [echoed(2)]);
+}
+
+#[test]
+fn descriptions_take_no_more_than_classes_may() {
+    let mut limits = Limits::default();
+    limits.max_class_memory = 10_000;
+    let side = told(limits);
+    let long = || [text(&"x".repeat(900))];
+    for class in 0..1000 {
+        side.handled(description(class, &long()));
+    }
+    let kept: Vec<_> = (0..1000).filter(|class| known(&side, *class).is_some()).collect();
+    assert!((5..=11).contains(&kept.len()), "{kept:?}");
+    side.handled(description(2000, &long()));
+    assert!(known(&side, 2000).is_some(), "there is room again");
+}
+
+#[test]
+fn descriptions_are_for_those_who_asked_for_them() {
+    let side = side(Limits::default());
+    let request = inbound(&side, description(1, &[text("read")]));
+    assert_eq!(request.handler(), DESCRIBE, "it is a request like any that is not known");
+    assert_eq!(known(&side, 1), None);
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn peer(dialect: Option<Dialect>, calls: usize, random: &mut Random) -> Peer {
             quiet_del: random.once_in(2),
             ahead: random.once_in(2),
             copies: random.once_in(2),
+            descriptions: random.once_in(2),
         },
         _ => Features::ALL,
     };

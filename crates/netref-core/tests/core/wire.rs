@@ -116,6 +116,23 @@ impl Side {
     }
 }
 
+#[test]
+fn the_page_about_the_wire_says_what_is_offered() {
+    let options = Options { dialect: Some(Dialect::V6), ..Options::default() };
+    let side = Side::new(options);
+    let mut session = side.session.borrow_mut();
+    let mut message = session.start_request(1, None);
+    message.boxer(&Limits::default()).no_arguments().unwrap();
+    session.send_request(message.seal().unwrap(), 0).unwrap();
+    drop(session);
+    let hello = &side.payloads()[0];
+    let page = include_str!("../../../../docs/protocol.md");
+    let names = page.split("(1, \"<software and version>\", (").nth(1).unwrap().split("))").next().unwrap();
+    let names: Vec<_> = names.split(", ").map(|name| text(name.trim_matches('"'))).collect();
+    let offered = tuple(&names);
+    assert!(hello.windows(offered.len()).any(|part| part == offered), "{hello:?} does not offer {page}");
+}
+
 fn parse(payload: &[u8]) -> Sent {
     let limits = Limits::compat();
     let mut reader = Reader::new(&payload[1..], &limits);

@@ -30,6 +30,9 @@ const JOINED: usize = 64 * 1024;
 /// Answers to requests that came together are held back until so many bytes of them wait: the peer has something to do then.
 const JOINED_ANSWERS: usize = 4 * 1024;
 
+/// Longer descriptions are left for the peer to ask for: as a reply, they may be longer.
+const MAX_DESCRIPTION: usize = 64 * 1024;
+
 /// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
 /// middle of one. It is the limit that calls have unless told otherwise.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -281,6 +284,25 @@ impl<H: Host> Link<H> {
         };
         self.note_answer();
         Ok(sent?)
+    }
+
+    /// Tells the peer what an object can do that the message under way names for the first time, so that the peer need not ask.
+    /// Goes out with that message. `write` writes it; it runs with no lock held.
+    ///
+    /// # Errors
+    /// What could not be written; then the peer asks.
+    pub fn describe<E>(
+        &self,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<(), StartError<E>> {
+        let message = self.session().start_description();
+        let frame = self.write_message(message, write)?;
+        // As large a message could be more than the peer takes.
+        if frame.size() <= MAX_DESCRIPTION {
+            self.session().send_description(frame);
+            self.unsettled.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Waits until less is queued. False if the deadline passed first.

@@ -10,8 +10,8 @@ use netref_core::frame::FrameError;
 use netref_core::message::{Inbound, Seq};
 use netref_core::session::Event;
 
-use super::call::{MAX_NESTING, Step};
 use super::backlog::NONE;
+use super::call::{MAX_NESTING, Step};
 use super::held::{Duty, is_addressed};
 use super::sending::Flush;
 use super::transport::Interest;
