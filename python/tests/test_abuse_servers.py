@@ -16,8 +16,21 @@ import pytest
 
 import netref
 from abuse import MIB, PYTHON_SERVERS, RUST_SERVERS, Target, eventually, stock, stock_survives
-from hostile import Hostile, Refused, boxed_tuple, by_value, compressed, frame, message, of_peer, of_server, request
-from netref.core import consts
+from hostile import (
+    EXCEPTION,
+    REQUEST,
+    Hostile,
+    Refused,
+    boxed_tuple,
+    by_value,
+    compressed,
+    frame,
+    message,
+    of_peer,
+    of_server,
+    request,
+)
+from netref.core import brine, consts
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 from peer_process import HERE
 
@@ -358,6 +371,38 @@ def test_rust_servers_log_nothing(name, tmp_path):
                 peer.wait_for_the_end()
         assert served(target)
         assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_names_and_texts_of_a_client_are_no_lines(serve, server_class, caplog):
+    """Nor do they carry out anything on the terminal: the class, the argument and the traceback of what it raises."""
+
+    class Asking(netref.Service):
+        def on_connect(self, conn):
+            conn.root.greet()
+
+    caplog.set_level(logging.INFO)
+    server = serve(Asking, server_class)
+    hostile = "\nroot logged in\x1b[2J\r"
+    with Hostile(server.port) as peer:
+        kind, seq, _ = peer.receive()
+        assert kind == REQUEST
+        names = (hostile + "module", hostile + "Class")
+        peer.send(message(EXCEPTION, seq, brine.dump((names, (hostile,), (), hostile))))
+        peer.wait_for_the_end()
+    lines = [text for text in caplog.messages if "logged in" in text]
+    assert lines and all(text.isprintable() for text in lines)
+
+
+def test_address_of_a_client_is_no_line(serve, caplog, tmp_path):
+    """At a unix socket, it is a path of the client's choice."""
+    caplog.set_level(logging.INFO)
+    server = serve(netref.VoidService, socket_path=str(tmp_path / "server"))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "client\nroot logged in"))
+        sock.connect(server.port)
+    eventually(lambda: [text for text in caplog.messages if "logged in" in text])
+    assert all(text.isprintable() for text in caplog.messages)
 
 
 def test_line_of_a_client(serve, connect, caplog):

@@ -6,6 +6,7 @@ import sys
 
 from netref.cli._application import Application
 from netref.core.service import ClassicClient
+from netref.core.vinegar import printable
 from netref.utils import classic, factory, transfer
 
 REMOTE = re.compile(r"(?P<host>\[[^\]]+\]|[^:/\\\[\]]+):(?P<port>\d*):(?P<path>.*)", re.DOTALL)
@@ -42,7 +43,7 @@ class Copy(Application):
                 self.copy(conn)
         except Exception as error:  # any, of the server's
             text = (str(error).splitlines() or [type(error).__name__])[0]
-            print(f"netref cp: {transfer.printable(text)}", file=sys.stderr)
+            print(f"netref cp: {printable(text)}", file=sys.stderr)
             return 1
         return 0
 

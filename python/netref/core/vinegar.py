@@ -172,12 +172,18 @@ _exception_classes_cache = {}
 
 
 def _generic_class(module_name, class_name):
-    name = f"{module_name}.{class_name}"[:_LONGEST_NAME].replace("\0", "?")
+    module_name = printable(module_name[:_LONGEST_NAME])
+    name = f"{module_name}.{printable(class_name[:_LONGEST_NAME])}"[:_LONGEST_NAME]
     cls = _generic_exceptions_cache.get(name)
     if cls is None:
         namespace = {"__module__": f"{__name__}/{module_name}"[:_LONGEST_NAME]}
         cls = _keep(_generic_exceptions_cache, name, type(name, (GenericException,), namespace))
     return cls
+
+
+def printable(text):
+    """A name of the peer's for logs and terminals, which would carry out, or take for lines of their own, what is in it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _blank(cls):

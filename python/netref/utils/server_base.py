@@ -262,7 +262,7 @@ class Server:
         if self._max_clients is not None and others >= self._max_clients:
             self._count("refused")
             sock.close()
-            self._log(logging.WARNING, "hung up on %s: %d clients are there (limit max_connections)", address, self._max_clients)
+            self._log(logging.WARNING, "hung up on %r: %d clients are there (limit max_connections)", address, self._max_clients)
             return
         self.clients.add(sock)
         try:
@@ -348,7 +348,7 @@ class Server:
         """Logs a connection that has ended: the one line about it."""
         self._count("served")
         credentials = conn._config["credentials"]
-        who = f"{address} ({credentials!r})" if credentials else f"{address}"
+        who = f"{address!r} ({credentials!r})" if credentials else f"{address!r}"
         seconds = time.monotonic() - conn._began
         requests = conn.stats()["requests_served"]
         self._log(logging.INFO, "served %s for %.3f s, %d requests; %s", who, seconds, requests, conn._end_reason)

@@ -14,6 +14,7 @@ import time
 
 from netref.core import consts
 from netref.core.netref import BaseNetref
+from netref.core.vinegar import printable
 
 #: Bytes of one message at most, and by default between netref peers; RPyC's default, 64,000, is best for a stock peer.
 LARGEST = 1024 * 1024
@@ -233,11 +234,6 @@ class Bar:
         room = columns - len(name) - len(tail) - 4
         bar = f"  [{('#' * round(share * room)).ljust(room)}]" if room >= 8 else ""
         return (name + bar + tail)[:columns].ljust(columns)
-
-
-def printable(text):
-    """A text of the other side's for the terminal, which would carry out what is in it."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _bytes(count):
