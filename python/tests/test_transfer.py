@@ -202,6 +202,23 @@ def test_names_that_lead_elsewhere(here, tmp_path, monkeypatch, name):
     assert (tmp_path / "here" / "good").read_bytes() == b"good"
 
 
+def test_links_that_lead_back(conn, tmp_path):
+    """By two of them, there are more ways than anybody has time for."""
+    tree = tmp_path / "tree"
+    for name in ("a", "b"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "file").write_bytes(name.encode())
+    (tree / "a" / "up").symlink_to("..")
+    (tree / "a" / "over").symlink_to("../b")
+    (tree / "b" / "over").symlink_to("../a")
+    (tree / "b" / "self").symlink_to(".")
+    found = []
+    for copy, target in ((classic.upload, tmp_path / "up"), (classic.download, tmp_path / "down")):
+        copy(conn, str(tree), str(target))
+        found.append(sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()))
+    assert found == [["a/file", "a/over/file", "b/file", "b/over/file"]] * 2
+
+
 # ---- progress
 
 

@@ -144,13 +144,16 @@ def upload(conn, localpath, remotepath, filter=None, ignore_invalid=False, chunk
     if the other side can write them at their places.
 
     :param filter: called with the name of each entry of a directory, says whether to copy it; all by default
-    :param ignore_invalid: whether to skip what is neither a file nor a directory
+    :param ignore_invalid: whether to skip what is neither a file nor a directory, and links to a directory that they are in, by
+        which there is no end; in a directory, they are skipped in any case
     :param chunk_size: bytes of a message: 1 MiB at most, and between netref peers also by default
     :param progress: True for a bar on the terminal for each file, if standard error is one; or a function to call now and then
         with the bytes copied, all bytes (None while that is not known) and the path of the file that is copied
     :raises ValueError: if ``localpath`` is neither, and that is not to be ignored
     """
     if os.path.isdir(localpath):
+        if ignore_invalid and transfer.leads_back(os.path, localpath):
+            return
         upload_dir(conn, localpath, remotepath, filter, chunk_size, progress=progress)
     elif os.path.isfile(localpath):
         upload_file(conn, localpath, remotepath, chunk_size, progress=progress)
@@ -178,6 +181,8 @@ def download(conn, remotepath, localpath, filter=None, ignore_invalid=False, chu
     """Copies a file, or a directory with all that is in it, from the other side. Parameters as for :func:`upload`."""
     path = conn.modules.os.path
     if path.isdir(remotepath):
+        if ignore_invalid and transfer.leads_back(path, remotepath):
+            return
         download_dir(conn, remotepath, localpath, filter, chunk_size, progress=progress)
     elif path.isfile(remotepath):
         download_file(conn, remotepath, localpath, chunk_size, progress=progress)

@@ -114,6 +114,21 @@ def check_name(name):
         raise ValueError(f"the other side has a file {ascii(name)[:200]}, which is no name here")
 
 
+def leads_back(path, name):
+    """Whether it is a link to a directory that it is in.
+
+    :param path: ``os.path``, of either side
+    """
+    if not path.islink(name):
+        return False
+    target, above = path.realpath(name), path.dirname(name)
+    while path.realpath(above) != target:
+        below, above = above, path.dirname(above)
+        if below == above:
+            return False
+    return True
+
+
 class _Window:
     """Calls of a remote function that are under way, oldest first, each with what to remember of it.
 
