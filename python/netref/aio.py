@@ -49,7 +49,7 @@ class connect:
 
     async def _make(self):
         config = {"loop": asyncio.get_running_loop(), **self._config}
-        return await over(await asyncio.to_thread(self._dial, config=config))
+        return await over(await _on_a_thread(self._dial, config=config))
 
     def __await__(self):
         return self._make().__await__()
@@ -64,7 +64,20 @@ class connect:
 
 async def over(conn):
     """The :class:`Connection` for a connection that was made otherwise. One round trip, unless its root is known."""
-    return Connection(conn, await asyncio.to_thread(lambda: conn.root))
+    return Connection(conn, await _on_a_thread(lambda: conn.root))
+
+
+async def _on_a_thread(function, **options):
+    """Runs a function that talks to a peer on another thread. Peers raise what they like, also what no future takes, which would
+    then be waited for without end."""
+
+    def run():
+        try:
+            return function(**options)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    return await asyncio.to_thread(run)
 
 
 @contextlib.asynccontextmanager
@@ -111,7 +124,7 @@ class Connection:
 
     async def close(self):
         """Closes the connection."""
-        await asyncio.to_thread(self._conn.close)
+        await _on_a_thread(self._conn.close)
 
     async def __aenter__(self):
         return self

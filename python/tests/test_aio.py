@@ -16,7 +16,9 @@ import pytest
 
 import netref
 from clients import IMPLEMENTATIONS, run_program
+from hostile import EXCEPTION, REQUEST, hostile_server, message
 from netref import aio, async_
+from netref.core import brine, consts
 
 try:
     import uvloop
@@ -128,6 +130,22 @@ class Busy(netref.Service):
 
 
 # ---- using a peer
+
+
+def test_a_server_whose_root_is_the_end_of_an_iteration(run):
+    """No future takes a ``StopIteration``: the program waited for the connection without end."""
+
+    def behave(peer):
+        while True:
+            kind, seq, _ = peer.receive()
+            if kind == REQUEST:
+                peer.send(message(EXCEPTION, seq, brine.dump(consts.EXC_STOP_ITERATION)))
+
+    async def main():
+        with hostile_server(behave) as port, pytest.raises(StopAsyncIteration):
+            await aio.connect("127.0.0.1", port)
+
+    run(main)
 
 
 def test_operations(run, everyday):
