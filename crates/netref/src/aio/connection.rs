@@ -152,7 +152,7 @@ impl Connection {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub async fn request(&self, request: Request<Value>) -> Result<Value> {
-        self.inner.peer().request_async(request).await
+        self.inner.peer().request_async(&request).await
     }
 
     /// How long operations wait for their reply from now on; `None` for ever. 30 seconds unless set.
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     async fn run<T>(&self, operation: Operation<T>) -> Result<T> {
-        (operation.read)(self.request(operation.request).await?)
+        (operation.read)(self.inner.peer().request_async(&operation.request).await?)
     }
 
     /// Starts a connection over a connected stream.

@@ -105,6 +105,13 @@ impl Driver {
     /// Waits until the queue of output has room. First come, first served. Takes nothing that must be given back, so a
     /// caller may go away while it waits.
     pub(super) async fn room(&self) {
+        if self.queue.try_lock().is_err() || self.session().queued() > HIGH_WATER {
+            // Kept out of the futures of those who need not wait, which are moved often.
+            Box::pin(self.wait_for_room()).await;
+        }
+    }
+
+    async fn wait_for_room(&self) {
         let _first = self.queue.lock().await;
         loop {
             let has_room = self.has_room.notified();

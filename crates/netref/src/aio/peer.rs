@@ -55,7 +55,7 @@ impl TokioPeer {
     }
 
     /// Sends a request and waits for its result. Dropping the future abandons the call.
-    pub(super) async fn request(&self, request: Request<Value>) -> Result<Value> {
+    pub(super) async fn request(&self, request: &Request<Value>) -> Result<Value> {
         let handler = request.handler();
         let world = &Peer::Tokio(self.clone());
         // The request is kept until the reply is here, and with it the proxies named in it: see `Session`.
@@ -65,7 +65,7 @@ impl TokioPeer {
         tokio::select! {
             biased;
             result = exchange => result,
-            () = expired => Err(self.side().timed_out(handler.into(), Some(limit)).about(&request)),
+            () = expired => Err(self.side().timed_out(handler.into(), Some(limit)).about(request)),
         }
     }
 
@@ -143,12 +143,12 @@ impl TokioPeer {
 impl Peer {
     /// Sends a request and waits for its result. Dropping the future abandons the call, if tasks drive the connection;
     /// if threads do, one of them goes on waiting.
-    pub(super) async fn request_async(&self, request: Request<Value>) -> Result<Value> {
+    pub(super) async fn request_async(&self, request: &Request<Value>) -> Result<Value> {
         match self {
             Self::Tokio(peer) => peer.request(request).await,
             Self::Threads(_) => {
-                let peer = self.clone();
-                super::spawn_blocking(move || peer.request(request)).await
+                let (peer, request) = (self.clone(), request.clone());
+                Box::pin(super::spawn_blocking(move || peer.request(request))).await
             }
         }
     }

@@ -247,7 +247,7 @@ impl Remote {
     /// # Errors
     /// As for every operation on a [`Remote`].
     pub async fn request(&self, request: Request<Value>) -> Result<Value> {
-        self.inner.peer().request_async(request).await
+        self.inner.peer().request_async(&request).await
     }
 
     // ---- without a round trip
@@ -265,7 +265,7 @@ impl Remote {
     }
 
     async fn run<T>(&self, operation: Operation<T>) -> Result<T> {
-        (operation.read)(self.request(operation.request).await?)
+        (operation.read)(self.inner.peer().request_async(&operation.request).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use netref_core::request::handlers;
 
 use super::call::Step;
 use super::turn::Turn;
-use super::watch::Watched;
+use super::watch::{Look, Watched};
 use super::{Call, CallError, Closed, EndReason, Host, Interest, Interrupted, Link, LinkOptions, Transport};
 
 /// A host that no request ever reaches.
@@ -80,14 +80,14 @@ fn output_that_the_watch_could_not_write_is_not_forgotten() {
     // Another thread sleeps in a read, with no eye on the room to write.
     assert!(link.turn.try_take());
     // A call is queued, and before its thread gets to write, the watch does.
-    let message = link.session().start_request(handlers::GETROOT);
+    let message = link.session().start_request(handlers::GETROOT, None);
     let call = Arc::new(Call::new(message.seq(), handlers::GETROOT));
     let frame = link.write_message(message, |boxer| boxer.no_arguments()).expect("no argument can fail");
     let size = frame.size();
     assert!(size > Narrow::ROOM);
     link.session().send_request(frame, call).expect("the session is open");
     link.unsettled.store(true, Ordering::Release);
-    while link.clone().tick() {}
+    while link.clone().tick() != Look::Done {}
 
     let written = narrow.written();
     let all = |written: &mut usize| *written < size;
