@@ -109,13 +109,13 @@ fn send_request<'py>(
     let call = link.start_numbered(seq, handler, write).map_err(from_start)?;
     match result {
         Some(result) => AsyncResult::is_sent(&result, call, None),
-        None => deliver(connection, seq, call),
+        None => deliver(connection, seq, &call),
     }
     Ok(())
 }
 
 /// Has the reply go to `_seq_request_callback`.
-fn deliver(connection: &Bound<'_, Connection>, seq: Seq, call: Arc<Call<Shared>>) {
+fn deliver(connection: &Bound<'_, Connection>, seq: Seq, call: &Arc<Call<Shared>>) {
     let (connection, awaited) = (connection.clone().unbind(), call.clone());
     let on_reply = move || {
         let _ = exit::attach(|py| {
