@@ -91,7 +91,7 @@ impl Turn {
 }
 
 pub fn new_call(seq: i64) -> std::sync::Arc<Call<()>> {
-    std::sync::Arc::new(Call::new(seq, 0, None))
+    std::sync::Arc::new(Call::new(seq, 0))
 }
 
 pub fn enter(call: &Call<()>) {
