@@ -5,6 +5,7 @@ with the input.
 """
 
 import argparse
+import builtins
 import contextlib
 import importlib
 import itertools
@@ -88,6 +89,10 @@ def abused_service(api):
 
         def exposed_call(self, function, *args):
             return function(*args)
+
+        def exposed_use(self, operation, thing):
+            """Does what Python does with objects by itself, as when they are put into a set."""
+            return repr(getattr(builtins, operation)(thing))
 
         def exposed_attribute(self, thing, name):
             return getattr(thing, name)

@@ -242,6 +242,23 @@ def test_exceptions_of_many_names(target):
 
 
 @stock_survives
+@pytest.mark.parametrize("operation", ["hash", "bool", "len", "str", "repr", "int", "float", "dir", "abs", "bytes", "iter", "reversed"])
+def test_answers_that_are_objects_in_turn(target, operation):
+    """Of which the same is asked, and so on: the hash of one ended the process, by using up its stack."""
+    with target.withstands(honest=False), Hostile(target.port) as peer:
+        methods = tuple((f"__{name}__", None) for name in ("bool", "len", "int", "float", "abs", "bytes", "iter", "reversed"))
+        use = (of_server(peer.root()), by_value("use"), boxed_tuple(by_value(operation), of_peer(FUNCTION)), by_value(()))
+        peer.send(request(1, consts.HANDLE_CALLATTR, *use))
+        while True:
+            kind, seq, body = peer.receive()
+            if kind != REQUEST and seq == 1:
+                break
+            is_inspection = kind == REQUEST and body[0] == consts.HANDLE_INSPECT
+            peer.send(message(2, seq, by_value(methods) if is_inspection else of_peer(FUNCTION)))
+        peer.ping()
+
+
+@stock_survives
 def test_recursion_without_end(target):
     """The server calls back, and is called from the callback, and so on."""
     with target.withstands(200 * MIB), Hostile(target.port) as peer:

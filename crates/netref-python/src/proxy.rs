@@ -14,7 +14,7 @@ use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
-use pyo3::types::{PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyInt, PyList, PyString, PyTuple, PyType};
 
 use crate::called;
 use crate::connection::Connection;
@@ -258,7 +258,11 @@ impl BaseNetref {
     }
 
     fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
-        Self::request(slf, handlers::HASH, &[])?.hash()
+        // A proxy would have to be hashed in turn, and be answered with a proxy again, until there is no stack.
+        let hash = Self::request(slf, handlers::HASH, &[])?;
+        let hash =
+            hash.cast_into::<PyInt>().map_err(|_| PyTypeError::new_err("the peer's hash is no integer"))?;
+        hash.hash()
     }
 
     fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
