@@ -9,6 +9,9 @@ use crate::limits::Limits;
 use crate::refs::{IdPack, PackRef};
 use crate::world::World;
 
+/// Bytes of the longest DESCRIBE that is sent and used. As an answer to INSPECT, what it says may be longer.
+pub(crate) const LONGEST: usize = 64 * 1024;
+
 /// What INSPECT would answer about an object, sent ahead of it.
 #[derive(Debug)]
 pub struct Description {

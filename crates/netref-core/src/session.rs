@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
-use crate::description::{Description, Descriptions};
+use crate::description::{self, Description, Descriptions};
 use crate::exception;
 use crate::extension::{DESCRIBE, Features, HELLO, Hello};
 use crate::frame::{Compression, Frame, FrameError, Piece};
@@ -310,12 +310,14 @@ impl<O: Clone, T> Session<O, T> {
     /// names the object for the first time, and only to peers that understand [`Features::descriptions`].
     #[must_use]
     pub fn start_description(&self) -> Outgoing {
-        self.outgoing(QUIET_SEQ, DESCRIBE, None)
+        // So that its length is that of what the peer reads.
+        Outgoing { compression: Compression::Off, ..self.outgoing(QUIET_SEQ, DESCRIBE, None) }
     }
 
-    /// Queues a message from [`start_description`](Self::start_description). It goes out with what is sent next.
+    /// Queues a message from [`start_description`](Self::start_description), to go out with what is sent next; unless it is longer
+    /// than 64 KiB, so that the peer asks.
     pub fn send_description(&mut self, frame: Sealed) {
-        if !self.ended {
+        if !self.ended && frame.size() <= description::LONGEST {
             self.queue(frame.frame);
         }
     }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Admission, Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
+use crate::description;
 use crate::extension::{DESCRIBE, HELLO, Hello};
 use crate::limits::Limits;
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
@@ -225,6 +226,9 @@ impl<O: Clone, T> Session<O, T> {
 
     fn accept_description(&mut self, seq: Seq, payload: &[u8], body: usize) {
         self.answered(seq);
+        if payload.len() > description::LONGEST {
+            return;
+        }
         let mut reader = brine::Reader::new(payload, &self.limits);
         reader.seek(body);
         // What cannot be used is not kept: the peer will be asked.

@@ -418,7 +418,8 @@ fn a_description_that_cannot_be_used_is_as_good_as_none() {
     }
     let theirs = boxed(4, &pack(&IdPack { name: "app.Thing".into(), class: 1, instance: 7 }));
     assert_eq!(side.handled(request(-1, DESCRIBE, &[theirs])), [Sent::Request(handlers::DEL)]);
-    assert_eq!(known(&side, 1), None);
+    assert_eq!(side.handled(description(1, &[text(&"x".repeat(65_000)), text(&"x".repeat(1000))])), []);
+    assert_eq!(known(&side, 1), None, "it is longer than one may be");
     assert_eq!(side.handled(ping(2)), [echoed(2)]);
 }
 

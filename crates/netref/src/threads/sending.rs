@@ -30,9 +30,6 @@ const JOINED: usize = 64 * 1024;
 /// Answers to requests that came together are held back until so many bytes of them wait: the peer has something to do then.
 const JOINED_ANSWERS: usize = 4 * 1024;
 
-/// Longer descriptions are left for the peer to ask for: as a reply, they may be longer.
-const MAX_DESCRIPTION: usize = 64 * 1024;
-
 /// A thread that waits for a call with a shorter limit than this runs no requests meanwhile, for it could not stop in the
 /// middle of one. It is the limit that calls have unless told otherwise.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -297,11 +294,8 @@ impl<H: Host> Link<H> {
     ) -> Result<(), StartError<E>> {
         let message = self.session().start_description();
         let frame = self.write_message(message, write)?;
-        // As large a message could be more than the peer takes.
-        if frame.size() <= MAX_DESCRIPTION {
-            self.session().send_description(frame);
-            self.unsettled.store(true, Ordering::Release);
-        }
+        self.session().send_description(frame);
+        self.unsettled.store(true, Ordering::Release);
         Ok(())
     }
 
