@@ -1,8 +1,11 @@
 """`conn.batch()`: many calls in few writes."""
 
+import asyncio
 import threading
+import time
 
 import pytest
+from waiting import until
 
 import netref
 
@@ -56,6 +59,34 @@ def test_waiting_inside(conn):
         result = batch.root.add(1, 2)
         assert result.value == 3
         assert batch.root.add(2, 2).value == 4
+
+
+@pytest.fixture
+def read_by_another(conn):
+    """A connection that is read by a thread of netref's, so that who waits need not read, nor then write, for itself."""
+    time.sleep(0.3)  # it begins when nobody has read for a while
+    return conn
+
+
+def test_waiting_inside_while_another_thread_reads(read_by_another):
+    """That thread slept in the kernel, and who waited had sent nothing: both waited for ever."""
+    with read_by_another.batch() as batch:
+        result = batch.root.add(1, 2)
+        result.set_expiry(20)
+        assert result.value == 3
+        result = batch.root.add(2, 2)
+        until(lambda: result.ready)
+
+
+def test_awaiting_inside(read_by_another):
+    async def main():
+        with read_by_another.batch() as batch:
+            return await asyncio.wait_for(as_coroutine(batch.root.add(1, 2)), 20)
+
+    async def as_coroutine(result):
+        return await result
+
+    assert asyncio.run(main()) == 3
 
 
 def test_another_call_keeps_the_order(conn):

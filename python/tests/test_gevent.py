@@ -56,6 +56,21 @@ server.close()
     assert output == "closed\n"
 
 
+def test_waiting_inside_of_a_batch():
+    output = run_green(
+        """
+conn = rpyc.connect("127.0.0.1", server.port)
+conn.root
+gevent.sleep(0.3)  # a thread of netref's reads meanwhile
+with conn.batch() as batch:
+    result = batch.root.sleep(0)
+    result.set_expiry(20)
+    print(result.value)
+"""
+    )
+    assert output == "0\n"
+
+
 def test_waiting_is_for_one_greenlet_alone():
     output = run_green(
         """

@@ -459,7 +459,7 @@ impl Connection {
 
     /// Sends what [joined](Link::start_joined) calls have left.
     pub(crate) fn send_joined(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().link()?.send_joined().map_err(|Interrupted| take_interrupt())
+        slf.get().link()?.send_joined(None).map_err(|Interrupted| take_interrupt())
     }
 
     /// Waits for the result of a request that was sent.

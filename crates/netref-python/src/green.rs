@@ -27,6 +27,7 @@ pub(crate) fn wait(
     deadline: Option<Instant>,
 ) -> Result<(), WaitError> {
     let Some(hub) = link.host().hub() else { return link.wait(call, deadline) };
+    link.send_joined(deadline)?;
     wait_in_greenlet(hub.bind(py), call, deadline).unwrap_or_else(|error| {
         host::interrupt(error);
         Err(Interrupted.into())

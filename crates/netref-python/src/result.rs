@@ -126,7 +126,7 @@ impl AsyncResult {
         let link = connection.get().link()?;
         if connection.get().has_own_steps() {
             let result = Self::request(connection, handler, args, None)?;
-            Self::_when_known(&result, arrived);
+            Self::_when_known(&result, arrived)?;
             return Ok(Some(result));
         }
         let world = Objects::of(connection, link);
@@ -140,15 +140,16 @@ impl AsyncResult {
         };
         let name = name_in(handler, &args).cloned().map(Bound::unbind);
         let _ = result.get().sent.set(Sent { call, name });
-        Self::learn_elsewhere(&result);
+        Self::learn_elsewhere(&result)?;
         Ok(Some(result))
     }
 
     /// Has another thread take the reply apart, which may need a round trip; and wait for it if nobody else would read it.
-    fn learn_elsewhere(slf: &Bound<'_, Self>) {
-        let Ok(link) = slf.get().connection.bind(slf.py()).get().link() else { return };
+    fn learn_elsewhere(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let link = slf.get().connection.bind(slf.py()).get().own_link()?;
+        link.send_joined(Some(Instant::now())).map_err(|Interrupted| take_interrupt())?;
         if Self::await_reply(slf) && link.reads_by_itself() {
-            return;
+            return Ok(());
         }
         let result = slf.clone().unbind();
         link.aside(move |link| {
@@ -157,6 +158,7 @@ impl AsyncResult {
             }
             Python::attach(|py| Self::settle(result.bind(py)));
         });
+        Ok(())
     }
 
     /// Has the reply taken apart as soon as it comes. False if it is here already.
@@ -357,13 +359,13 @@ impl AsyncResult {
     }
 
     /// Calls `func` with this result once it is known, on another thread unless that is so already.
-    fn _when_known(slf: &Bound<'_, Self>, func: Py<PyAny>) {
+    fn _when_known(slf: &Bound<'_, Self>, func: Py<PyAny>) -> PyResult<()> {
         slf.get().state().callbacks.push(func);
-        if slf.get().state().outcome.is_some() {
-            Self::run_callbacks(slf);
-        } else {
-            Self::learn_elsewhere(slf);
+        if slf.get().state().outcome.is_none() {
+            return Self::learn_elsewhere(slf);
         }
+        Self::run_callbacks(slf);
+        Ok(())
     }
 
     /// Takes back what `_when_known` was told.

@@ -79,6 +79,8 @@ pub struct Link<H: Host> {
     pub(super) releases: Arc<Releases>,
     /// True if there may be something to write: messages in the session, or unsent bytes.
     pub(super) unsettled: AtomicBool,
+    /// True if there may be requests in the session that are to be written with what comes next.
+    pub(super) holds_requests: AtomicBool,
     /// The request whose answer goes out with the next one's, or [`NONE`].
     pub(super) joined: AtomicI64,
     pub(super) incoming: Mutex<Incoming>,
@@ -133,6 +135,7 @@ impl<H: Host> Link<H> {
             unbegun: session.unbegun().clone(),
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
+            holds_requests: AtomicBool::new(false),
             joined: AtomicI64::new(NONE),
             session: Mutex::new(session),
             unsent: Mutex::default(),

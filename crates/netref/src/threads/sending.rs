@@ -131,7 +131,7 @@ impl<H: Host> Link<H> {
     }
 
     /// As [`start`](Self::start), but the request may be held back until [`send_joined`](Self::send_joined), or until something
-    /// else is sent or waited for, so that one write carries many.
+    /// else is sent or waited for on this side, so that one write carries many.
     ///
     /// # Errors
     /// As of [`start`](Self::start).
@@ -143,13 +143,19 @@ impl<H: Host> Link<H> {
         self.send_call(None, handler.into(), None, Waits::Joined, write)
     }
 
-    /// Sends the requests that [`start_joined`](Self::start_joined) has held back. Blocks only while the transport has no room,
-    /// and reads meanwhile.
+    /// Sends the requests that [`start_joined`](Self::start_joined) has held back, if there are any. Blocks only while the
+    /// transport has no room, until the deadline at most, and reads meanwhile. Who waits for a reply in a way of its own calls this
+    /// first.
     ///
     /// # Errors
     /// If a signal handler ends the wait. The requests go out all the same.
-    pub fn send_joined(self: &Arc<Self>) -> Result<(), Interrupted> {
-        self.transmit(None)
+    pub fn send_joined(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Interrupted> {
+        if !self.holds_requests.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.holds_requests.store(false, Ordering::Release);
+        self.unsettled.store(true, Ordering::Release);
+        self.transmit(deadline)
     }
 
     /// As [`start`](Self::start), under a number that was [taken](netref_core::Session::take_number) for the request.
@@ -206,13 +212,14 @@ impl<H: Host> Link<H> {
         if sent.is_err() {
             return Err(self.refusal(self.closed_or_unknown()));
         }
-        self.unsettled.store(true, Ordering::Release);
         if matches!(handler, handlers::CALL | handlers::CALLATTR) {
             self.calls.fetch_add(1, Ordering::Relaxed);
         }
         if matches!(waits, Waits::Joined) && queued < JOINED {
+            self.holds_requests.store(true, Ordering::Release);
             return Ok(call);
         }
+        self.unsettled.store(true, Ordering::Release);
         match self.transmit(deadline) {
             Ok(()) => Ok(call),
             Err(interrupted) => {

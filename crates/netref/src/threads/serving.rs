@@ -66,7 +66,8 @@ impl<H: Host> Link<H> {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs() + 1);
         let left = left.map(Duration::from_secs);
         call.enter(self.is_to_be_punctual(left));
-        let outcome = self.wait_entered(call, deadline);
+        let sent = self.send_joined(deadline).map_err(WaitError::from);
+        let outcome = sent.and_then(|()| self.wait_entered(call, deadline));
         self.stop_waiting(call);
         outcome
     }
@@ -116,6 +117,7 @@ impl<H: Host> Link<H> {
         deadline: Option<Instant>,
         reading: Option<Instant>,
     ) -> Result<bool, Interrupted> {
+        self.send_joined(deadline)?;
         let server = self.new_server();
         server.enter(false);
         let outcome = self.serve_one_entered(&server, deadline, reading);
