@@ -242,7 +242,9 @@ def test_exceptions_of_many_names(target):
 
 
 @stock_survives
-@pytest.mark.parametrize("operation", ["hash", "bool", "len", "str", "repr", "int", "float", "dir", "abs", "bytes", "iter", "reversed"])
+@pytest.mark.parametrize(
+    "operation", ["hash", "bool", "len", "str", "repr", "int", "float", "dir", "abs", "bytes", "iter", "reversed"]
+)
 def test_answers_that_are_objects_in_turn(target, operation):
     """Of which the same is asked, and so on: the hash of one ended the process, by using up its stack."""
     with target.withstands(honest=False), Hostile(target.port) as peer:

@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
-from waiting import until
 
 import netref
+from waiting import until
 
 
 def test_results(conn):
