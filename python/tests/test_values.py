@@ -463,6 +463,13 @@ def test_malformed_copies(hostile, tree):
     hostile.ping()
 
 
+def test_shapes_that_take_minutes_to_multiply(hostile):
+    """Nothing else of the process would run meanwhile."""
+    pytest.importorskip("numpy")
+    with pytest.raises(Refused, match="shape"):
+        send_copy(hostile, brine.dump((9, "array", "<i4", (0, *[10**4000] * 3000), "C", (5, b""))))
+
+
 def test_nothing_is_imported_or_run(hostile, monkeypatch):
     ran = []
 

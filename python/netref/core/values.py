@@ -251,8 +251,10 @@ def _put_array_together(dtype, shape, order, buffer):
     if not re.fullmatch(r"[<>|=][biufcmMSU]\d{1,9}(\[\d{0,9}[a-zA-Z]{1,3}\])?", dtype):
         raise ValueError(f"the peer's copy has an array of {dtype!r} in it, which is no plain data")
     dtype = numpy.dtype(dtype)
-    if not all(type(length) is int and length >= 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(buffer):
-        raise ValueError(f"the peer's copy has an array in it of {len(buffer)} bytes, which do not make the shape {shape}")
+    # Multiplied only if they can be lengths: the product of thousands of long integers takes minutes, and nothing else runs.
+    is_shape = len(shape) <= _MOST_DIMENSIONS and all(type(length) is int and 0 <= length <= sys.maxsize for length in shape)
+    if not is_shape or math.prod(shape) * dtype.itemsize != len(buffer):
+        raise ValueError(f"the peer's copy has an array in it of {len(buffer)} bytes, which do not make its shape")
     return numpy.ndarray(shape, dtype, buffer if dtype.itemsize else None, order="F" if order == "F" else "C")
 
 
@@ -326,6 +328,7 @@ def _is_plain_dtype(dtype):
     return dtype.kind in "biufcmMSU" and dtype.names is None and not dtype.hasobject
 
 
+_MOST_DIMENSIONS = 64  # numpy's
 _NONE = type(None)
 _CLOCK = (int, int, int, int, int, (_NONE, str, datetime.timezone))
 _ARRAY = (str, tuple, str, bytearray)
