@@ -229,6 +229,25 @@ def test_evil_exceptions(target, kind):
     assert target.alive
 
 
+#: Of classes whose attributes Python trusts when it prints them.
+TRUSTED = {
+    "read nowhere": ("UnicodeDecodeError", {"object": b"x", "start": -(2**40), "end": 1 - 2**40}),
+    "a gigabyte of marks": ("SyntaxError", {"lineno": 1, "offset": 1, "end_lineno": 1, "end_offset": 10**9, "text": "x"}),
+}
+
+
+@pytest.mark.parametrize("kind", TRUSTED)
+def test_exceptions_that_python_trusts(target, kind):
+    """The server reports what a callback raised, for which it prints it."""
+    name, attributes = TRUSTED[kind]
+    attributes |= {"encoding": "x", "reason": "x", "filename": "x"}
+    evil = (3, brine.dump((("builtins", name), ("text",), tuple(attributes.items()), "")))
+    with target.withstands(), Hostile(target.port) as peer:
+        with pytest.raises(Refused, match="text"):
+            raising(peer, target, "call", [evil], of_peer(FUNCTION))
+        peer.ping()
+
+
 def test_exceptions_of_many_names(target):
     """A class for each of them would stay for the life of the process."""
     with target.withstands(16 * MIB, honest=False), Hostile(target.port) as peer:

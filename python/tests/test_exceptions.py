@@ -5,6 +5,7 @@ import pickle
 import socket
 import sys
 import threading
+import traceback
 
 import pytest
 
@@ -240,6 +241,32 @@ def test_dump_and_load_without_a_connection():
     assert isinstance(error, KeyError)
     assert error.args == ("missing",)
     assert netref.core.brine.dumpable(dumped)
+
+
+@pytest.mark.differs("it is imported, from Python 3.12 on")
+def test_nothing_is_imported_to_describe_a_remote_exception(monkeypatch):
+    """As Python does to suggest another name, when it prints an ``ImportError``."""
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    attributes = (("name", "this"), ("name_from", "zen"), ("msg", "text"), ("_metadata", (1, 0, "pas")))
+    error = vinegar.load((("builtins", "ImportError"), ("text",), attributes, ""), False, False, False)
+    assert (error.name, error.msg) == ("this", "text")
+    assert "ImportError: text" in "".join(traceback.format_exception(error))
+    assert "this" not in sys.modules and not hasattr(error, "_metadata")
+
+
+@pytest.mark.differs("the process ends")
+def test_unicode_errors_are_printed():
+    """Those that make sense arrive as they are, others without what Python would read by."""
+    for bad in (b"ab\xff", b"\xff"):
+        with pytest.raises(UnicodeDecodeError) as caught:
+            bad.decode()
+        error = vinegar.load(vinegar.dump(type(caught.value), caught.value, None, False, False), False, False, False)
+        assert (error.object, error.start, error.end) == (bad, len(bad) - 1, len(bad))
+        assert str(error).startswith(str(caught.value))
+    attributes = (("object", b"x"), ("start", 1), ("end", 3), ("encoding", "ascii"), ("reason", "why"))
+    assert (
+        str(vinegar.load((("builtins", "UnicodeDecodeError"), (), attributes, ""), False, False, False)).strip().startswith("=")
+    )
 
 
 @pytest.mark.differs("a string stays a string")

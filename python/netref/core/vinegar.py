@@ -26,6 +26,7 @@ exceptions_module = builtins
 _MOST_CLASSES = 256
 #: Longest name of such a class.
 _LONGEST_NAME = 200
+_MOST_COLUMNS = 10_000
 
 _NOT_SENT = frozenset(["args", "with_traceback", "add_note"])
 
@@ -99,7 +100,7 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
         # Its __new__ wants more than data: an ExceptionGroup wants exceptions.
         exc = _blank(generic)
     exc.args = args
-    for name, value in attributes:
+    for name, value in _trustworthy(exc, attributes):
         try:
             setattr(exc, name, value)
         except Exception:
@@ -109,6 +110,27 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
         text += f"\nWARNING: Remote is on RPyC {theirs} and local is on RPyC {version.__version__}.\n\n"
     exc._remote_tb = text
     return exc
+
+
+def _trustworthy(exc, attributes):
+    """Without those that Python itself trusts when it prints an exception of the class, whatever they are. Private ones are never
+    sent, but for the version."""
+    given = {name: value for name, value in attributes if type(name) is str and (name[:1] != "_" or name == "_remote_version")}
+    if isinstance(exc, (UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError)):
+        # It reads the object where they say, which may be nowhere in this process.
+        obj, start, end = map(given.get, ("object", "start", "end"))
+        is_range = type(start) is type(end) is int and 0 <= start <= end
+        if not is_range or type(obj) is not (bytes if isinstance(exc, UnicodeDecodeError) else str) or end > len(obj):
+            given = {name: value for name, value in given.items() if name not in ("object", "start", "end")}
+    elif isinstance(exc, SyntaxError):
+        # It draws as many marks below the line.
+        for name in ("offset", "end_offset"):
+            if type(given.get(name)) is int:
+                given[name] = min(given[name], _MOST_COLUMNS)
+    elif isinstance(exc, ImportError):
+        # To suggest another, it imports the module that the name is said to be from.
+        given.pop("name_from", None)
+    return given.items()
 
 
 def bounded(val, max_text, max_attributes):
