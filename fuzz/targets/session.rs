@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use netref_core::brine::Writer;
 use netref_core::message::{Dialect, Inbound, Kind};
+use netref_core::refs::IdPack;
 use netref_core::request::handlers;
 use netref_core::session::{Event, Options, Outgoing, ReplyKind};
 use netref_core::{Limits, Request};
@@ -105,6 +106,11 @@ impl Program {
                 0 => self.side.session.borrow_mut().drain(),
                 1 => self.side.session.borrow_mut().ignore_requests(),
                 2 => return self.accept(self.release(input)),
+                3 => {
+                    let pack = IdPack { name: "app.Thing".into(), class: input.byte().into(), instance: 1 };
+                    let description = self.side.session.borrow_mut().take_description(&pack);
+                    drop(description.map(|description| description.methods(&self.side)));
+                }
                 _ => drop(self.side.session.borrow_mut().take_garbage()),
             },
         }
