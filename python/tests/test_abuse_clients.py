@@ -10,6 +10,7 @@ import pytest
 import netref
 from abuse import stock_survives
 from hostile import (
+    EXCEPTION,
     REPLY,
     REQUEST,
     VALUE,
@@ -28,7 +29,7 @@ from peer_process import STOCK6
 
 MIB = 1 << 20
 #: With which a netref client begins, see docs/protocol.md.
-HELLO = 0x6E72
+HELLO, AHEAD = 0x6E72, 0x6E73
 #: Seconds that calls may take, and by when they have to have given up.
 TIMEOUT, AT_MOST = 0.5, 5
 
@@ -213,6 +214,31 @@ def test_iteration_without_end():
     with client_of(behave) as conn:
         items = netref.buffiter(conn.root, chunk=10, max_chunk=10)
         assert [next(items) for _ in range(2500)][:5] == [0, 1, 2, 3, 4]
+
+
+@stock_survives
+def test_items_that_are_announced_and_never_come():
+    """Those that are read ahead: none of them, which are not all."""
+
+    def behave(peer):
+        items = iter((1, 2, 3))
+        while True:
+            _, seq, body = peer.receive()
+            answers = {
+                HELLO: by_value((1, "hostile", ("ahead",))),
+                AHEAD: by_value((False, True, ())),
+                consts.HANDLE_GETROOT: of_peer(("builtins.list", 1, 2)),
+                consts.HANDLE_INSPECT: by_value((("__iter__", None), ("__next__", None))),
+            }
+            if "__next__" not in repr(body):
+                peer.send(message(REPLY, seq, answers.get(body[0], of_peer(("builtins.list_iterator", 1, 3)))))
+            elif (item := next(items, None)) is None:
+                peer.send(message(EXCEPTION, seq, brine.dump(consts.EXC_STOP_ITERATION)))
+            else:
+                peer.send(message(REPLY, seq, by_value(item)))
+
+    with client_of(behave, sync_request_timeout=20) as conn:
+        assert list(conn.root) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

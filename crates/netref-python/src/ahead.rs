@@ -286,6 +286,9 @@ impl<'py> Order<'py> {
             return Ok(None);
         }
         let (is_all, is_sole, items): (bool, bool, Bound<'py, PyTuple>) = answer.extract()?;
+        if items.is_empty() && !is_all {
+            return Ok(None); // or it would be asked for them for ever
+        }
         let items = items.iter().map(Bound::unbind).collect();
         // Where nobody over there can change the container, only who names it or its iterator can, as this request does.
         let since = if is_sole { mentions.after(2) } else { requests.after(1) };
