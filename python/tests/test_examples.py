@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import netref
 from peer_process import Program
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "python"
@@ -74,6 +75,13 @@ def test_echo(serve, server):
             "The same list came back: True",
             "Calls: 4",
         ]
+
+
+@pytest.mark.parametrize("server", BOTH)
+def test_a_server_says_what_its_root_can_do(serve, server):
+    with netref.connect("127.0.0.1", int(serve(server, "echo_server"))) as conn:
+        conn.root.echo(1)  # outside of an assert, which pytest takes apart
+        assert conn.stats()["messages_out"] == len(["HELLO", "GETROOT", "CALLATTR"])
 
 
 @pytest.mark.parametrize("server", BOTH)

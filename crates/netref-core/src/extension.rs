@@ -39,7 +39,7 @@ pub struct Features {
     pub ahead: bool,
     /// Boxes may hold [copies](crate::copy), and COPY asks for one.
     pub copies: bool,
-    /// DESCRIBE is understood.
+    /// DESCRIBE is understood, whether or not the peer does.
     pub descriptions: bool,
 }
 

@@ -307,7 +307,7 @@ impl<O: Clone, T> Session<O, T> {
     }
 
     /// Starts a message that says what an object of ours can do, in case the peer will ask. It is to be sent before the one that
-    /// names the object for the first time, and only to peers that understand [`Features::descriptions`].
+    /// names the object for the first time, if this side [describes](Self::describes) its objects.
     #[must_use]
     pub fn start_description(&self) -> Outgoing {
         // So that its length is that of what the peer reads.
@@ -503,6 +503,12 @@ impl<O: Clone, T> Session<O, T> {
     #[must_use]
     pub fn peer(&self) -> Option<&Hello> {
         self.peer.as_ref()
+    }
+
+    /// Whether the peer is to be told what our objects can do. This side need not understand the same.
+    #[must_use]
+    pub fn describes(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.features.descriptions)
     }
 
     /// The extensions that both sides have.

@@ -142,7 +142,7 @@ impl<'c, 'py> Objects<'c, 'py> {
         let exports = session.exports();
         exports.register_class(class_identity, &class_name, kept);
         let pack = exports.lend(identity, class_identity, name.as_deref(), shared)?;
-        let is_to_be_described = !known && session.features().descriptions;
+        let is_to_be_described = !known && session.describes();
         drop(session);
         // A program that answers INSPECT itself is to be asked.
         if is_to_be_described

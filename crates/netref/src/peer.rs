@@ -20,7 +20,7 @@ use crate::place::Place;
 use crate::raising::{caught, to_exception};
 use crate::remote::Remote;
 use crate::running::contained;
-use crate::side::Side;
+use crate::side::{self, Side};
 use crate::value::Value;
 use crate::world::{Shared, Values};
 
@@ -203,10 +203,10 @@ impl Peer {
         }
     }
 
-    /// Lends an object to the peer once more.
-    pub(crate) fn lend(&self, identity: u64, object: &ObjectRef) -> Result<IdPack> {
+    /// Lends an object to the peer once more. Also says whether it is the first of its class.
+    pub(crate) fn lend(&self, identity: u64, object: &ObjectRef) -> Result<(IdPack, bool)> {
         if let Some(pack) = self.with_exports(|exports| exports.lend_again(identity)) {
-            return Ok(pack);
+            return Ok((pack, false));
         }
         // Asked with no lock held: it is the object's own code.
         let class = caught(|| Ok(object.class()))?;
@@ -216,6 +216,7 @@ impl Peer {
         };
         let lent = self
             .with_exports(|exports| exports.knows_class(identity_of(&class)).then(|| lend(exports, &class)));
+        let is_first = lent.is_none();
         let lent = lent.unwrap_or_else(|| {
             let class = self.side().known_class(class);
             self.with_exports(|exports| {
@@ -223,7 +224,27 @@ impl Peer {
                 lend(exports, &class)
             })
         });
-        Ok(lent?)
+        Ok((lent?, is_first))
+    }
+
+    /// Tells the peer what the object named `pack` can do, unless it knows by the name or does not want to be told. What cannot be
+    /// said is left for the peer to ask.
+    pub(crate) fn describe(&self, object: &ObjectRef, pack: &IdPack) {
+        let is_wanted = match self {
+            Self::Threads(peer) => peer.session().describes(),
+            #[cfg(feature = "tokio")]
+            Self::Tokio(peer) => peer.session().describes(),
+        };
+        if !is_wanted || pack.name.starts_with("builtins.") {
+            return;
+        }
+        let Ok(methods) = caught(|| side::methods(object)) else { return };
+        let write = |boxer: &mut Boxer<'_>| boxer.description(&Values(self), pack, &methods).map(drop);
+        let _ = match self {
+            Self::Threads(peer) => peer.describe(write),
+            #[cfg(feature = "tokio")]
+            Self::Tokio(peer) => peer.describe(write),
+        };
     }
 
     pub(crate) fn lent_object(&self, pack: &IdPack) -> Option<ObjectRef> {

@@ -416,6 +416,11 @@ fn hash(object: &Value) -> Result<Value> {
 fn inspect(peer: &Peer, pack: &IdPack) -> Result<Value> {
     let unknown = || Error::raise("KeyError", format!("{} is not lent to this peer", pack.name));
     let object = peer.lent_object(pack).ok_or_else(unknown)?;
+    methods(&object)
+}
+
+/// The methods of an object, with their documentation.
+pub(crate) fn methods(object: &ObjectRef) -> Result<Value> {
     let methods = object.inspect()?.into_iter().map(|method| (method.name, method.doc));
     Ok(methods.collect::<Vec<_>>().into_value())
 }

@@ -111,12 +111,16 @@ impl World for Values<'_> {
             }
             Value::Remote(remote) => {
                 let identity = Arc::as_ptr(remote.inner()).addr() as u64;
-                let lent = self.0.lend(identity, &(Arc::new(Chained(remote.clone())) as ObjectRef))?;
-                Ok(Reference::Lent(lent))
+                let (pack, _) = self.0.lend(identity, &(Arc::new(Chained(remote.clone())) as ObjectRef))?;
+                Ok(Reference::Lent(pack))
             }
             Value::Object(object) => {
                 let identity = Arc::as_ptr(object).cast::<()>().addr() as u64;
-                Ok(Reference::Lent(self.0.lend(identity, object)?))
+                let (pack, is_first) = self.0.lend(identity, object)?;
+                if is_first {
+                    self.0.describe(object, &pack);
+                }
+                Ok(Reference::Lent(pack))
             }
             other => Err(Error::Unsendable(format!("a {} that holds references", other.type_name()))),
         }

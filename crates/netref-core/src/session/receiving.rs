@@ -50,7 +50,7 @@ impl<O: Clone, T> Session<O, T> {
                 return Ok(Event::Close);
             }
             HELLO => self.accept_hello(head.seq, &payload, body),
-            DESCRIBE if self.features.descriptions => self.accept_description(head.seq, &payload, body),
+            DESCRIBE if self.offered().descriptions => self.accept_description(head.seq, &payload, body),
             handlers::PING if self.echo(head.seq, &payload, body) => {}
             _ if self.admission != Admission::Open && parent.is_none() && !self.awaits_reply() => {
                 if self.admission == Admission::Refusing {

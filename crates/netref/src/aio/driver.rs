@@ -159,6 +159,18 @@ impl Driver {
         Ok(())
     }
 
+    /// Tells the peer what an object can do that the message under way names for the first time. `write` writes it; it runs with
+    /// no lock held.
+    pub(super) fn describe<E>(
+        &self,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<(), E>,
+    ) -> Result<(), StartError<E>> {
+        let message = self.session().start_description();
+        let frame = self.write_message(message, write)?;
+        self.session().send_description(frame);
+        Ok(())
+    }
+
     /// Writes and seals one message, all or nothing.
     fn write_message<E>(
         &self,

@@ -12,7 +12,7 @@ use netref_core::request::Request;
 use super::blocking::{block_on, block_on_until, may_block, permitted};
 use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
-use crate::failure::Closed;
+use crate::failure::{Closed, StartError};
 use crate::peer::{EndCallback, Peer, read_outcome};
 use crate::side::Side;
 use crate::value::Value;
@@ -104,6 +104,13 @@ impl TokioPeer {
             driver.flush_releases();
         }
         result
+    }
+
+    pub(crate) fn describe(
+        &self,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<()>,
+    ) -> Result<(), StartError<Error>> {
+        self.driver().describe(write)
     }
 
     pub(crate) fn release(&self, pack: IdPack, count: u64) {

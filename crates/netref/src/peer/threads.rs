@@ -10,8 +10,8 @@ use netref_core::refs::IdPack;
 use netref_core::request::Request;
 use netref_core::session::Session;
 
-use crate::error::Result;
-use crate::failure::Closed;
+use crate::error::{Error, Result};
+use crate::failure::{Closed, StartError};
 use crate::peer::{EndCallback, Peer, answer, read_outcome};
 use crate::running::contained;
 use crate::side::Side;
@@ -66,6 +66,13 @@ impl ThreadsPeer {
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session<Shared, Arc<Call<Shared>>>> {
         self.0.link.session()
+    }
+
+    pub(super) fn describe(
+        &self,
+        write: impl FnOnce(&mut Boxer<'_>) -> Result<()>,
+    ) -> Result<(), StartError<Error>> {
+        self.0.link.describe(write)
     }
 
     pub(super) fn on_end(&self, callback: EndCallback) {
