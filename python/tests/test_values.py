@@ -16,8 +16,8 @@ import zoneinfo
 import pytest
 
 import netref
-from hostile import Hostile, Refused, brine_tuple, by_value
-from netref.core import brine, values
+from hostile import EXCEPTION, REPLY, Hostile, Refused, brine_tuple, by_value, hostile_server, message, of_peer
+from netref.core import brine, consts, values
 from peer_services import everyday_service
 
 COPY = 0x6E74
@@ -340,6 +340,43 @@ def test_a_stock_peer_gets_references(peer_processes, connect):
     assert conn.root.type_name(netref.by_value([1])) == "builtins.list"
     assert conn.root.echo(netref.by_value(5)) == 5
     assert conn.root.each(netref.by_value((1, 2)))[1] == 2
+
+
+STOCK_LISTS = {
+    "items without end": (tuple(range(1000)), "limit max_decoded"),
+    "no items": ("x" * 1000, "no tuple"),
+    "a number without end": ("1e999999999", "fraction is"),
+}
+
+
+@pytest.mark.parametrize("kind", STOCK_LISTS)
+def test_copies_of_a_hostile_stock_peer(kind):
+    """They end, whatever it says that its lists have in them."""
+
+    answer, error = STOCK_LISTS[kind]
+
+    def behave(peer):
+        while True:
+            _, seq, body = peer.receive()
+            if body[0] == consts.HANDLE_GETROOT:
+                name = "fractions.Fraction" if "number" in kind else "builtins.list"
+                peer.send(message(REPLY, seq, of_peer((name, 1, 1))))
+            elif body[0] in (consts.HANDLE_BUFFITER, consts.HANDLE_STR):
+                peer.send(message(REPLY, seq, by_value(answer)))
+            elif body[0] == consts.HANDLE_CALLATTR:
+                peer.send(message(REPLY, seq, of_peer(("builtins.list_iterator", 1, 2))))
+            elif body[0] == consts.HANDLE_INSPECT:
+                peer.send(message(REPLY, seq, by_value(())))
+            else:
+                peer.send(message(EXCEPTION, seq, brine.dump((("builtins", "KeyError"), (), (), ""))))
+
+    config = {"max_decoded": 1 << 20, "close_timeout": 0}
+    with (
+        hostile_server(behave) as port,
+        netref.connect("127.0.0.1", port, config=config) as conn,
+        pytest.raises(ValueError, match=error),
+    ):
+        netref.copy(conn.root)
 
 
 # ---- numpy

@@ -108,8 +108,8 @@ limits! {
     max_inflated: Bytes [256 * MIB, 64 * MIB, 4 * MIB],
     /// Longest reply after decompression.
     max_inflated_reply: Bytes [1024 * MIB, 256 * MIB, 16 * MIB],
-    /// Memory that decoding one message may take beyond the message's own bytes. In Rust, also what one conversion fetches of
-    /// a peer's container.
+    /// Memory that decoding one message may take beyond the message's own bytes. Also what a copy, or a conversion in Rust,
+    /// fetches of a container item by item.
     max_decoded: Bytes [256 * MIB, 128 * MIB, 16 * MIB],
     /// Bytes of unfinished requests of all clients of this process.
     total_buffered: Bytes [1024 * MIB, 512 * MIB, 128 * MIB],

@@ -2,6 +2,8 @@
 
 import collections
 import datetime
+import re
+import sys
 
 from netref._netref import limits
 from netref.core import consts
@@ -9,6 +11,8 @@ from netref.core.netref import BaseNetref
 
 #: Items of one round trip.
 CHUNK = 1000
+#: Bytes that a proxy and what is copied of it take, at least.
+_PROXY = 500
 
 
 def copy(proxy):
@@ -17,12 +21,20 @@ def copy(proxy):
 
 
 class _Copier:
-    """One copy, in which a container that has been met twice is copied once."""
+    """One copy."""
 
     def __init__(self, conn):
         self.conn = conn
-        self.depth = limits(conn._config)["max_depth"]
+        self.depth, self.most = map(limits(conn._config).get, ("max_depth", "max_decoded"))
+        self.size = 0
         self.open = set()
+
+    def sized(self, items):
+        """The items, if there is room for them: a peer may have more of them than there is memory, and lists in lists."""
+        self.size += sum(_PROXY if isinstance(item, BaseNetref) else sys.getsizeof(item) for item in items)
+        if self.most is not None and self.size > self.most:
+            raise ValueError(f"the copy takes more than {self.most} bytes (limit max_decoded)")
+        return items
 
     def copy(self, obj):
         if type(obj) is tuple:
@@ -58,15 +70,28 @@ class _Copier:
         items = []
         while True:
             chunk = self.conn.sync_request(consts.HANDLE_BUFFITER, iterator, CHUNK)
-            items.extend(chunk)
+            if type(chunk) is not tuple:
+                raise ValueError("the peer's items are no tuple")
+            items.extend(self.sized(chunk))
             if len(chunk) < CHUNK:
                 return items
 
     def values_of(self, obj, keys):
-        """The values of a dictionary, whose ``items`` few peers show: all are asked for before the first is waited for."""
-        with self.conn.batch() as batch:
-            results = [batch.request(consts.HANDLE_CALLATTR, obj, "__getitem__", (key,), ()) for key in keys]
-        return [result.value for result in results]
+        """The values of a dictionary, whose ``items`` few peers show: many are asked for before the first is waited for."""
+        values = []
+        for begin in range(0, len(keys), CHUNK):
+            with self.conn.batch() as batch:
+                some = keys[begin : begin + CHUNK]
+                results = [batch.request(consts.HANDLE_CALLATTR, obj, "__getitem__", (key,), ()) for key in some]
+            values += self.sized([result.value for result in results])
+        return values
+
+
+def _fraction(text):
+    """Not of every text: "1e999999999" is a number, too, that takes as many digits."""
+    if not re.fullmatch(r"-?\d+(/\d+)?", text):
+        raise ValueError(f"the peer's fraction is {text[:50]!r}")
+    return _from_module("fractions", "Fraction")(text)
 
 
 def _from_module(module, name):
@@ -91,6 +116,6 @@ _FROM_TEXT = {
     "datetime.datetime": datetime.datetime.fromisoformat,
     "datetime.time": datetime.time.fromisoformat,
     "decimal.Decimal": _from_module("decimal", "Decimal"),
-    "fractions.Fraction": _from_module("fractions", "Fraction"),
+    "fractions.Fraction": _fraction,
     "uuid.UUID": _from_module("uuid", "UUID"),
 }
