@@ -6,6 +6,7 @@
 //! looks after that [`RESERVE`].
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Less than that is not tried.
 const LARGE: usize = 1024 * 1024;
@@ -49,5 +50,47 @@ pub(crate) fn reserve_exact(buffer: &mut Vec<u8>, more: usize) -> Result<(), Out
         Ok(())
     } else {
         Err(OutOfMemory)
+    }
+}
+
+/// What the requests of all connections hold together, where there is little memory: none of them may be large by itself.
+#[derive(Debug)]
+pub struct Store {
+    held: AtomicUsize,
+    most: fn() -> Option<usize>,
+}
+
+/// Requests that take less are not counted, and always taken.
+const COUNTED: usize = 16 * 1024;
+
+impl Store {
+    /// A store with nothing in it. `most` says how much may be; `None` where memory does not end.
+    #[must_use]
+    pub const fn new(most: fn() -> Option<usize>) -> Self {
+        Self { held: AtomicUsize::new(0), most }
+    }
+
+    /// Room for a request that takes so many bytes. Where there is nothing else, there is room for any.
+    pub(crate) fn hold(&'static self, size: usize) -> Result<Option<Held>, OutOfMemory> {
+        if size < COUNTED {
+            return Ok(None);
+        }
+        let Some(most) = (self.most)() else { return Ok(None) };
+        let others = self.held.fetch_add(size, Ordering::SeqCst);
+        let held = Held { store: self, size };
+        if others > 0 && others.saturating_add(size) > most { Err(OutOfMemory) } else { Ok(Some(held)) }
+    }
+}
+
+/// Room for a request, until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    store: &'static Store,
+    size: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.held.fetch_sub(self.size, Ordering::SeqCst);
     }
 }

@@ -9,6 +9,7 @@ use crate::brine::{self, DecodeError, EncodeError, Reader, Writer};
 use crate::exception::ExceptionData;
 use crate::frame::{self, Compression, Frame, Shared};
 use crate::limits::Limits;
+use crate::memory::Held;
 use crate::refs::{IdPack, PackRef, Releases};
 use crate::request::handlers;
 use crate::threads::Threads;
@@ -228,6 +229,7 @@ pub struct Inbound<O> {
     pub(crate) limits: Arc<Limits>,
     /// Until the request begins.
     pub(crate) waiting: Option<Waiting>,
+    pub(crate) held: Option<Held>,
 }
 
 impl<O> Inbound<O> {
@@ -266,6 +268,12 @@ impl<O> Inbound<O> {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// Takes out what counts the request among those that hold memory, to be kept until it is answered.
+    #[must_use]
+    pub fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
     }
 
     /// Builds the arguments of a request, which begins herewith.

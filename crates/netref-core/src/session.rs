@@ -13,6 +13,7 @@ use crate::exception;
 use crate::extension::{DESCRIBE, Features, HELLO, Hello};
 use crate::frame::{Compression, Frame, FrameError, Piece};
 use crate::limits::Limits;
+use crate::memory::Store;
 use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
 use crate::refs::{Exports, IdPack, Releases};
 use crate::request::handlers;
@@ -70,6 +71,7 @@ pub struct Session<O, T> {
     dialect: Option<Dialect>,
     compression: Compression,
     shares: bool,
+    store: Option<&'static Store>,
     offer: Offer,
     peer: Option<Hello>,
     features: Features,
@@ -113,6 +115,8 @@ pub struct Options {
     pub bind_threads: bool,
     /// Whether large bytes may be sent without being copied into their frame, which then is more than one [`Piece`] of output.
     pub shares: bool,
+    /// What requests hold together with those of other sessions, where memory ends.
+    pub store: Option<&'static Store>,
 }
 
 impl Default for Options {
@@ -124,6 +128,7 @@ impl Default for Options {
             features: Features::ALL,
             bind_threads: false,
             shares: false,
+            store: None,
         }
     }
 }
@@ -206,7 +211,7 @@ impl<O: Clone, T> Session<O, T> {
     /// A session at the start of its connection.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { limits, dialect, compression, features, bind_threads, shares } = options;
+        let Options { limits, dialect, compression, features, bind_threads, shares, store } = options;
         let offer = if dialect.is_some() && features != Features::NONE {
             Offer::Due(features)
         } else {
@@ -218,6 +223,7 @@ impl<O: Clone, T> Session<O, T> {
             dialect,
             compression,
             shares,
+            store,
             offer,
             peer: None,
             features: Features::NONE,

@@ -41,6 +41,7 @@ pub(crate) fn handle<'py>(
     link: &Arc<Link<PyHost>>,
     mut message: Inbound<Shared>,
 ) -> PyResult<()> {
+    let _held = message.take_held();
     if connection.get().has_own_steps() {
         return steps::handle(connection, link, message);
     }

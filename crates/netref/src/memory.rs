@@ -7,8 +7,9 @@
 use std::hint::black_box;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use netref_core::memory::{RESERVE, can_be_had};
+use netref_core::memory::{RESERVE, Store, can_be_had};
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
 
@@ -25,6 +26,24 @@ const ARENA: usize = 64 * MIB;
 const FEW: usize = 8 * MIB;
 /// After so much has arrived, in all connections together, it is looked again whether they do.
 const BETWEEN_LOOKS: usize = 8 * MIB;
+
+/// What part of the addresses that are left when they are first looked at requests may hold as objects: they also take messages,
+/// and answers, and what lies between them.
+const SHARE: usize = 8;
+
+/// What the requests of all connections hold.
+pub(crate) static STORE: Store = Store::new(most_held);
+
+fn most_held() -> Option<usize> {
+    /// The limit on addresses, and what it comes to.
+    static KNOWN: Mutex<(u64, usize)> = Mutex::new((0, 0));
+    let limit = getrlimit(Resource::As).current?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.0 != limit {
+        *known = (limit, addresses_left()? / SHARE);
+    }
+    Some(known.1)
+}
 
 /// Threads that may still take an arena.
 static STARTING: AtomicUsize = AtomicUsize::new(0);

@@ -143,14 +143,18 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::OutOfMemory`] if there is not.
     pub(crate) fn check_memory(&self) -> Result<(), DecodeError> {
-        let size = self.bytes.len();
-        // The budget began with the message's own bytes on top of the limit.
-        let objects = self.max_decoded.saturating_add(size).saturating_sub(self.budget).max(size);
-        if memory::is_there(objects.saturating_mul(2)) {
+        if memory::is_there(self.cost().saturating_mul(2)) {
             Ok(())
         } else {
-            Err(DecodeError::OutOfMemory { size })
+            Err(DecodeError::OutOfMemory { size: self.bytes.len() })
         }
+    }
+
+    /// What the objects take that have been read over.
+    pub(crate) fn cost(&self) -> usize {
+        let size = self.bytes.len();
+        // The budget began with the message's own bytes on top of the limit.
+        self.max_decoded.saturating_add(size).saturating_sub(self.budget).max(size)
     }
 
     /// Checks that nothing is left.

@@ -8,6 +8,7 @@ use crate::brine::{self, DecodeError, Token};
 use crate::description;
 use crate::extension::{DESCRIBE, HELLO, Hello};
 use crate::limits::Limits;
+use crate::memory::OutOfMemory;
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
 use crate::refs::ReleaseError;
 use crate::request::handlers;
@@ -42,7 +43,7 @@ impl<O: Clone, T> Session<O, T> {
         request: Scanned<O>,
         threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
-        let Scanned { handler, body, parent, claims } = request;
+        let Scanned { handler, body, parent, claims, cost } = request;
         match handler {
             handlers::DEL => self.accept_release(head.seq, &payload, body),
             handlers::CLOSE => {
@@ -60,11 +61,20 @@ impl<O: Clone, T> Session<O, T> {
             }
             _ => {
                 let depth = parent.and_then(|seq| self.pending.get(&seq)).map(Pending::depth_inside);
-                if let Err((class, text)) = self.check_room(depth) {
-                    self.counters.refused += 1;
-                    self.refuse(head.seq, class, &text);
-                    return Ok(Event::Handled);
-                }
+                let room = self.check_room(depth).and_then(|()| {
+                    let held = self.store.map_or(Ok(None), |store| store.hold(cost));
+                    held.map_err(|OutOfMemory| {
+                        ("MemoryError", "other requests hold the memory that there is".to_owned())
+                    })
+                });
+                let held = match room {
+                    Ok(held) => held,
+                    Err((class, text)) => {
+                        self.counters.refused += 1;
+                        self.refuse(head.seq, class, &text);
+                        return Ok(Event::Handled);
+                    }
+                };
                 self.counters.requests_received += 1;
                 let Head { kind, seq, .. } = *head;
                 let limits = self.limits.clone();
@@ -83,6 +93,7 @@ impl<O: Clone, T> Session<O, T> {
                     claims,
                     limits,
                     waiting,
+                    held,
                 }));
             }
         }
@@ -137,7 +148,7 @@ impl<O: Clone, T> Session<O, T> {
         if let Some(name) = name {
             return Err(ScanError::UnknownHandler(name.to_owned()));
         }
-        Ok(Scanned { handler, body, parent, claims })
+        Ok(Scanned { handler, body, parent, claims, cost: reader.cost() })
     }
 
     pub(super) fn accept_reply(&mut self, head: Head, payload: Bytes) -> Result<Event<O, T>, ProtocolError> {
@@ -183,7 +194,7 @@ impl<O: Clone, T> Session<O, T> {
         reader.check_memory()?;
         let Head { kind, seq, body } = head;
         let limits = self.limits.clone();
-        let (thread, waiting) = (None, None);
+        let (thread, waiting, held) = (None, None, None);
         Ok(Inbound {
             kind,
             seq,
@@ -196,6 +207,7 @@ impl<O: Clone, T> Session<O, T> {
             claims,
             limits,
             waiting,
+            held,
         })
     }
 
@@ -299,6 +311,7 @@ struct Scanned<O> {
     body: usize,
     parent: Option<Seq>,
     claims: ClaimQueue<O>,
+    cost: usize,
 }
 
 /// The built-in exception that tells a peer what was wrong with its message.

@@ -21,6 +21,7 @@ fn side() -> Side {
         features: Features::NONE,
         bind_threads: true,
         shares: false,
+        ..Options::default()
     })
 }
 

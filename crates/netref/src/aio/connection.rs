@@ -18,6 +18,7 @@ use crate::connection::{Options, Stats};
 use crate::error::{Error, Result};
 use crate::failure::Closed;
 use crate::handshake::Credentials;
+use crate::memory;
 use crate::object::ObjectRef;
 use crate::operation::Operation;
 use crate::peer::Peer;
@@ -217,6 +218,7 @@ impl Connection {
             dialect: options.dialect(role == Role::Initiator),
             compression: if stream.is_local { Compression::Off } else { options.compression },
             features: FEATURES,
+            store: Some(&memory::STORE),
             ..session::Options::default()
         };
         let side = options.side(service, stream.address.clone());

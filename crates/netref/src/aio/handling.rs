@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use netref_core::memory::Held;
 use netref_core::message::{Inbound, Seq};
 use netref_core::request::Request;
 use tokio::sync::OwnedSemaphorePermit;
@@ -27,12 +28,12 @@ use crate::world::{Shared, Values};
 /// Starts a request. Returns once it has begun: an asynchronous method has run to where it first waits, any other is in
 /// the queue of the runtime's blocking threads.
 ///
-/// `held`, its place among those that may run at a time, is given up when it is answered.
-pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, held: Option<OwnedSemaphorePermit>) {
+/// `permit`, its place among those that may run at a time, is given up when it is answered.
+pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, permit: Option<OwnedSemaphorePermit>) {
     let driver = peer.driver().clone();
     let peer = Peer::Tokio(peer);
     let request = Request::read(&Values(&peer), &mut message);
-    let seq = message.seq();
+    let (seq, held) = (message.seq(), (permit, message.take_held()));
     contained(|| drop(message));
     let (place, action) = driver.side.plan(request);
     let reply = Reply { driver: driver.clone(), peer, seq, place, _held: held };
@@ -120,7 +121,7 @@ struct Reply {
     peer: Peer,
     seq: Seq,
     place: Place,
-    _held: Option<OwnedSemaphorePermit>,
+    _held: (Option<OwnedSemaphorePermit>, Option<Held>),
 }
 
 impl Reply {

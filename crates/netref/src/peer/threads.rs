@@ -148,6 +148,7 @@ impl Host for RustHost {
         let Some(owner) = self.owner.get().and_then(Weak::upgrade) else { return Ok(()) };
         let peer = Peer::Threads(ThreadsPeer(owner));
         let world = Values(&peer);
+        let _held = message.take_held();
         let request = Request::read(&world, &mut message);
         let seq = message.seq();
         let (place, outcome) = self.side.perform(&peer, request);

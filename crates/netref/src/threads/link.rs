@@ -22,7 +22,7 @@ use super::watch::{Look, Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError, pool};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
-use crate::{process, running};
+use crate::{memory, process, running};
 
 /// How a link starts.
 #[derive(Clone, Debug)]
@@ -117,7 +117,9 @@ impl<H: Host> Link<H> {
         let LinkOptions { limits, dialect, compression, features, bind_threads, .. } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
         let shares = transport.takes_pieces();
-        let session = Session::new(Options { limits, dialect, compression, features, bind_threads, shares });
+        let store = Some(&memory::STORE);
+        let session =
+            Session::new(Options { limits, dialect, compression, features, bind_threads, shares, store });
         let limits = session.limits().clone();
         transport.keep_alive(&limits);
         let link = Arc::new_cyclic(|link: &Weak<Self>| Self {
