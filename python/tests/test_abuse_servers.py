@@ -189,6 +189,38 @@ def test_more_clients_than_there_is_memory_for(name, flood):
         honest.ping()
 
 
+#: What the server holds until its call of the peer is answered, which is most of a mebibyte.
+HELD = boxed_tuple(of_peer(("function", 77, 78)), by_value((300,) * 12_000))
+
+
+@pytest.mark.parametrize("name", ["threaded", *RUST_SERVERS])
+def test_more_requests_than_there_is_memory_for(name):
+    """None is large enough to be refused by itself; together they were the end of a server of Rust's."""
+    with running(name, config={"limits": "default"}) as target, netref.connect("127.0.0.1", target.port) as honest:
+        honest.ping()
+        with contextlib.ExitStack() as leaving:
+            peers = [leaving.enter_context(Hostile(target.port)) for _ in range(300)]
+            asked = [request(7, consts.HANDLE_CALLATTR, of_server(p.root()), by_value("call"), HELD, by_value(())) for p in peers]
+            limit = target.status("VmSize") + 160 * MIB
+            resource.prlimit(target.process.pid, resource.RLIMIT_AS, (limit, limit))
+            for peer, payload in zip(peers, asked, strict=True):
+                peer.send(payload)
+            answers = [peer.receive() for peer in peers]
+            refused = [body[0] for kind, _, body in answers if kind == EXCEPTION]
+            assert set(refused) == {("builtins", "MemoryError")}
+            assert 0 < len(refused) < len(peers)
+            honest.ping()
+        assert served(target)
+        eventually(lambda: not refuses(honest, (300,) * 12_000))
+
+
+def refuses(conn, value):
+    try:
+        return conn.root.echo(value) != value
+    except MemoryError:
+        return True
+
+
 @pytest.mark.parametrize("server_class", SERVERS)
 def test_most_connections(serve, connect, server_class):
     server = serve(netref.VoidService, server_class, protocol_config={"max_connections": 3})

@@ -3,7 +3,7 @@
 //! An allocation that fails ends a Rust process. So what is large is tried first, and refused where there is none: on machines, or in
 //! processes, that say so (`RLIMIT_AS`, no overcommitting) rather than be ended for it. Threads that try at the same time can both be
 //! right and then not both get it; what has to be left over, for the many small things that nobody tries, makes that rare. A driver
-//! looks after that [`RESERVE`].
+//! looks after that [`RESERVE`]. Requests that are not large by themselves can be together, so a [`Store`] counts what they hold.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +70,7 @@ impl Store {
         Self { held: AtomicUsize::new(0), most }
     }
 
-    /// Room for a request that takes so many bytes. Where there is nothing else, there is room for any.
+    /// Room for a request that takes so many bytes. Where there is any, and nothing else, there is room for any request.
     pub(crate) fn hold(&'static self, size: usize) -> Result<Option<Held>, OutOfMemory> {
         if size < COUNTED {
             return Ok(None);
@@ -78,7 +78,8 @@ impl Store {
         let Some(most) = (self.most)() else { return Ok(None) };
         let others = self.held.fetch_add(size, Ordering::SeqCst);
         let held = Held { store: self, size };
-        if others > 0 && others.saturating_add(size) > most { Err(OutOfMemory) } else { Ok(Some(held)) }
+        let is_alone = others == 0 && most > 0;
+        if is_alone || others.saturating_add(size) <= most { Ok(Some(held)) } else { Err(OutOfMemory) }
     }
 }
 

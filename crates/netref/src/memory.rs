@@ -42,7 +42,8 @@ fn most_held() -> Option<usize> {
     if known.0 != limit {
         *known = (limit, addresses_left()? / SHARE);
     }
-    Some(known.1)
+    let is_little = addresses_left()? < FEW && !can_be_had(FEW);
+    Some(if is_little { 0 } else { known.1 })
 }
 
 /// Threads that may still take an arena.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use netref_core::brine::DecodeError;
 use netref_core::extension::{DESCRIBE, Features, HELLO};
+use netref_core::memory::Store;
 use netref_core::message::Inbound;
 use netref_core::refs::{IdPack, give_room_back};
 use netref_core::request::{BadRequest, handlers};
@@ -444,6 +445,26 @@ fn descriptions_are_for_those_who_asked_for_them() {
     let request = inbound(&side, description(1, &[text("read")]));
     assert_eq!(request.handler(), DESCRIBE, "it is a request like any that is not known");
     assert_eq!(known(&side, 1), None);
+}
+
+#[test]
+fn requests_hold_no_more_together_than_there_is() {
+    static STORE: Store = Store::new(|| Some(100_000));
+    let sides = [0, 1].map(|_| {
+        Side::new(Options { dialect: Some(Dialect::V6), store: Some(&STORE), ..Options::default() })
+    });
+    let large = |seq| plain_request(seq, 4711, &vec![int(1); 2000]);
+    let first = inbound(&sides[0], large(1));
+    assert_eq!(sides[1].handled(large(1)), [raised(1, "MemoryError")]);
+    let small = inbound(&sides[1], plain_request(2, 4711, &[int(1)]));
+    drop(first);
+    let mut third = inbound(&sides[1], large(3));
+    let held = third.take_held();
+    drop((small, third));
+    assert_eq!(sides[0].handled(large(4)), [raised(4, "MemoryError")], "it is not answered yet");
+    drop(held);
+    let huge = inbound(&sides[0], plain_request(5, 4711, &vec![int(1); 20_000]));
+    assert!(huge.handler() == 4711, "alone, it may be as large as any");
 }
 
 #[test]
