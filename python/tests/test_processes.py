@@ -94,7 +94,7 @@ CLOSED = """
     {before}
 
     def tell_when_closing():
-        while True:
+        while not conn.closed:  # it may be before this looks
             frame = sys._current_frames()[threading.main_thread().ident]
             if frame.f_code is netref.Connection.close.__code__:
                 return print("closing", flush=True)
