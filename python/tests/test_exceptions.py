@@ -269,6 +269,14 @@ def test_unicode_errors_are_printed():
     )
 
 
+@pytest.mark.differs("it says that it has no number, and nothing else")
+def test_system_errors_say_what_they_have_to_say():
+    for error in (TimeoutError("late"), OSError(2, "not there"), FileNotFoundError(2, "not there", "a", None, "b")):
+        received = vinegar.load(vinegar.dump(type(error), error, None, False, False), False, False, False)
+        assert str(received).splitlines()[:1] == str(error).splitlines()[:1]
+        assert (received.errno, received.filename, received.filename2) == (error.errno, error.filename, error.filename2)
+
+
 @pytest.mark.differs("a string stays a string")
 def test_an_exception_that_is_only_text():
     assert vinegar.load("only text", False, False, False).args == ("only text",)

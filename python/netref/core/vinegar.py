@@ -100,7 +100,7 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
         # Its __new__ wants more than data: an ExceptionGroup wants exceptions.
         exc = _blank(generic)
     exc.args = args
-    for name, value in _trustworthy(exc, attributes):
+    for name, value in _credible(exc, attributes):
         try:
             setattr(exc, name, value)
         except Exception:
@@ -112,8 +112,8 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
     return exc
 
 
-def _trustworthy(exc, attributes):
-    """Without those that Python itself trusts when it prints an exception of the class, whatever they are. Private ones are never
+def _credible(exc, attributes):
+    """Without those that Python itself believes when it prints an exception of the class, whatever they are. Private ones are never
     sent, but for the version."""
     given = {name: value for name, value in attributes if type(name) is str and (name[:1] != "_" or name == "_remote_version")}
     if isinstance(exc, (UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError)):
@@ -127,6 +127,10 @@ def _trustworthy(exc, attributes):
         for name in ("offset", "end_offset"):
             if type(given.get(name)) is int:
                 given[name] = min(given[name], _MOST_COLUMNS)
+    elif isinstance(exc, OSError):
+        # It has none of them, and would say so instead of what it has to say.
+        absent = {name for name in ("errno", "strerror", "filename", "filename2") if given.get(name) is None}
+        given = {name: value for name, value in given.items() if name not in absent}
     elif isinstance(exc, ImportError):
         # To suggest another, it imports the module that the name is said to be from.
         given.pop("name_from", None)
