@@ -113,8 +113,8 @@ def load(val, import_custom_exceptions, instantiate_custom_exceptions, instantia
 
 
 def _credible(exc, attributes):
-    """Without those that Python itself believes when it prints an exception of the class, whatever they are. Private ones are never
-    sent, but for the version."""
+    """Without those that Python itself believes when it prints an exception of the class, whatever they are. Private ones are
+    never sent, but for the version."""
     given = {name: value for name, value in attributes if type(name) is str and (name[:1] != "_" or name == "_remote_version")}
     if isinstance(exc, (UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError)):
         # It reads the object where they say, which may be nowhere in this process.
