@@ -187,12 +187,12 @@ pub(crate) fn check_collisions(items: &[Bound<'_, PyAny>], most: usize) -> PyRes
     Ok(())
 }
 
-/// What tells objects apart while they live.
 /// Writes bytes. Large ones are kept until they are sent, and not copied.
 fn write_bytes(value: &Bound<'_, PyBytes>, out: &mut Writer<'_>) -> Result<(), EncodeError> {
     out.shared_bytes(value.as_bytes(), || Bytes::from_owner(PyBackedBytes::from(value.clone())))
 }
 
+/// What tells objects apart while they live.
 fn address(object: &Bound<'_, impl Sized>) -> u64 {
     object.as_ptr() as u64
 }

@@ -239,7 +239,10 @@ impl Peer {
             return;
         }
         let Ok(methods) = caught(|| side::methods(object)) else { return };
-        let write = |boxer: &mut Boxer<'_>| boxer.description(&Values(self), pack, &methods).map(drop);
+        let write = |boxer: &mut Boxer<'_>| match boxer.description(&Values(self), pack, &methods)? {
+            true => Ok(()),
+            false => Err(Error::Unsendable("what an object can do is no plain data".to_owned())),
+        };
         let _ = match self {
             Self::Threads(peer) => peer.describe(write),
             #[cfg(feature = "tokio")]
