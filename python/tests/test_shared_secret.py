@@ -5,11 +5,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 import netref
-from hostile import Hostile, by_value, frame, request
+from hostile import Hostile, by_value, frame, hostile_server, request
 from netref.core import consts
 from netref.utils.authenticators import AuthenticationError, SharedSecret
 from netref.utils.server import ThreadedServer, ThreadPoolServer
@@ -85,23 +86,18 @@ def test_server_that_does_not_know_the_secret():
 
 
 @pytest.mark.parametrize("begins", [b"", b"nrs1" + bytes(32)], ids=["greeting", "proof"])
-def test_server_that_drips(monkeypatch, cleanup, begins):
+def test_server_that_drips(monkeypatch, begins):
     """The client's time is for all of what the server says, not for each byte."""
     monkeypatch.setattr(SharedSecret, "_LONGEST", 0.3)
-    over = threading.Event()
-    cleanup.callback(over.set)
-    listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
 
-    def drip():
-        sock, _ = listener.accept()
-        with sock, contextlib.suppress(OSError):
-            sock.sendall(begins)
-            while not over.wait(0.1):
-                sock.sendall(b"x")
+    def drip(peer):
+        peer.send_raw(begins)
+        while True:  # until it is hung up on
+            peer.send_raw(b"x")
+            time.sleep(0.1)
 
-    threading.Thread(target=drip, daemon=True).start()
-    with pytest.raises(AuthenticationError, match="very slow"):
-        SharedSecret(SECRET).connect("127.0.0.1", listener.getsockname()[1])
+    with hostile_server(drip) as port, pytest.raises(AuthenticationError, match="very slow"):
+        SharedSecret(SECRET).connect("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("server_class", [ThreadedServer, ThreadPoolServer])
