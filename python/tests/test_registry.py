@@ -92,13 +92,14 @@ def start(kind, cleanup):
 
 
 def test_events(start):
+    names = tuple(f"N{i}" for i in range(8))  # as many as are in the same order by chance once in 40,320 runs
     server, registrar = start()
-    registrar.register(("a", "b"), 1)
-    registrar.register(("a",), 1)
-    registrar.register(("a",), 2)
+    registrar.register(names, 1)
+    registrar.register(("N0",), 1)
+    registrar.register(("N0",), 2)
     registrar.unregister(1)
     registrar.discover("a")  # when it is answered, the registry has done all of that
-    assert server.seen == [("added", "A", 1), ("added", "B", 1), ("added", "A", 2), ("removed", "A", 1), ("removed", "B", 1)]
+    assert server.seen == [*(("added", name, 1) for name in names), ("added", "N0", 2), *(("removed", name, 1) for name in names)]
 
 
 def test_event_handlers_that_fail_do_no_harm(start, caplog):

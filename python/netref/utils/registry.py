@@ -59,7 +59,7 @@ class RegistryServer:
         self.port = self.sock.getsockname()[1]
         self.active = False
         self.services = {}  # name: {(host, port): when it last registered}
-        self._of_host = {}  # host: {(name, port)}
+        self._of_host = {}  # host: {(name, port): None}, in the order in which they registered
         self._count = 0  # of all hosts
         self._pruned_all = float("-inf")
         self.pruning_timeout = DEFAULT_PRUNING_TIMEOUT if pruning_timeout is None else pruning_timeout
@@ -200,7 +200,7 @@ class RegistryServer:
         if not known:
             host, port = addrinfo
             self._make_room(host)
-            self._of_host.setdefault(host, set()).add((name, port))
+            self._of_host.setdefault(host, {})[name, port] = None
             self._count += 1
             servers = self.services.setdefault(name, servers)
         servers[addrinfo] = time.time()
@@ -230,7 +230,7 @@ class RegistryServer:
             del self.services[name]
         host, port = addrinfo
         self._count -= 1
-        self._of_host[host].discard((name, port))
+        del self._of_host[host][name, port]
         if not self._of_host[host]:
             del self._of_host[host]
         self._tell(self.on_service_removed, name, addrinfo)
