@@ -107,6 +107,10 @@ def test_a_new_object_of_a_known_class_is_one_round_trip(conn):
     del kept
 
 
+def test_a_proxy_takes_little_memory(conn):
+    assert type(conn.root).__basicsize__ <= 96, "what comes before an object for the garbage collector makes it 112 bytes"
+
+
 def test_a_callback_is_one_round_trip(conn):
     call_back = conn.root.call_back
     call_back(abs, 1)

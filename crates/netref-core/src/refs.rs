@@ -4,7 +4,7 @@
 //! on its proxy, and when the proxy dies gives that many back ([`Releases`], sent as DEL). Only this arithmetic makes
 //! orderings harmless: a DEL that crosses a new reference on the wire leaves the right number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -358,7 +358,7 @@ pub fn give_room_back<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V,
 /// while another thread sends.
 #[derive(Debug, Default)]
 pub struct Releases {
-    queue: Mutex<Vec<(IdPack, u64)>>,
+    queue: Mutex<VecDeque<(IdPack, u64)>>,
     /// Length of the queue, for those that only want to know whether there is something in it.
     len: AtomicUsize,
 }
@@ -367,23 +367,25 @@ impl Releases {
     /// Queues `count` references to the object named `pack` to be given back.
     pub fn push(&self, pack: IdPack, count: u64) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        match queue.last_mut() {
+        match queue.back_mut() {
             // One object received many times over and given back at once takes one DEL, not many.
             Some((last, total)) if *last == pack => *total = total.saturating_add(count),
-            _ => queue.push((pack, count)),
+            _ => queue.push_back((pack, count)),
         }
         self.len.store(queue.len(), Ordering::Release);
     }
 
-    /// Takes everything queued.
+    /// Takes the first of what is queued, no more than so many.
     #[must_use]
-    pub fn take(&self) -> Vec<(IdPack, u64)> {
+    pub fn take(&self, most: usize) -> VecDeque<(IdPack, u64)> {
         if self.is_empty() {
-            return Vec::new();
+            return VecDeque::new();
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        self.len.store(0, Ordering::Release);
-        std::mem::take(&mut *queue)
+        let taken =
+            if queue.len() > most { queue.drain(..most).collect() } else { std::mem::take(&mut *queue) };
+        self.len.store(queue.len(), Ordering::Release);
+        taken
     }
 
     /// How many releases wait to be sent.

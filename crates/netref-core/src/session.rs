@@ -35,6 +35,9 @@ const MAX_ABANDONED: usize = 1024;
 
 /// Small frames are joined until a piece of output is this long, so that one write carries many.
 const JOIN_OUTPUT: usize = 64 * 1024;
+/// So many references are given back with each piece of output, which has room for more: messages for all those that a program
+/// drops at once would take as much memory again.
+const JOIN_RELEASES: usize = 1024;
 
 /// One side of one connection: what is lent, what is awaited, what is to be written.
 ///
@@ -378,7 +381,7 @@ impl<O: Clone, T> Session<O, T> {
     /// The next bytes to write, with references to give back at their end.
     pub fn take_output(&mut self) -> Option<Piece> {
         if !self.ended {
-            self.queue_releases();
+            self.queue_releases(JOIN_RELEASES);
         }
         let piece = self.output.pop_front()?;
         self.queued -= piece.as_ref().len();
@@ -581,7 +584,7 @@ impl<O: Clone, T> Session<O, T> {
     /// Ends the session. Output that was queued before can still be taken.
     pub fn end(&mut self) -> Ended<O, T> {
         if !self.ended {
-            self.queue_releases();
+            self.queue_releases(usize::MAX);
         }
         self.ended = true;
         self.unbegun.wake();
@@ -671,8 +674,8 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
-    fn queue_releases(&mut self) {
-        for (pack, count) in self.releases.take() {
+    fn queue_releases(&mut self, most: usize) {
+        for (pack, count) in self.releases.take(most) {
             let mut message = if self.features.quiet_del {
                 self.outgoing(QUIET_SEQ, handlers::DEL, None)
             } else {

@@ -21,6 +21,7 @@ use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyFrozenSet, PyList, PyRange, PyTuple};
 
 use crate::calls;
@@ -319,7 +320,10 @@ impl<'py> Order<'py> {
 #[pymethods]
 impl ContainerIterator {
     #[new]
-    fn new(conn: &Bound<'_, Connection>, id_pack: (String, i64, i64)) -> PyResult<PyClassInitializer<Self>> {
+    fn new(
+        conn: &Bound<'_, Connection>,
+        id_pack: (PyBackedStr, i64, i64),
+    ) -> PyResult<PyClassInitializer<Self>> {
         let proxy = PyClassInitializer::from(BaseNetref::new(conn, id_pack)?);
         Ok(proxy.add_subclass(Self { state: Mutex::default() }))
     }

@@ -1,10 +1,11 @@
 //! The classes of a connection's proxies.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netref::threads::Link;
-use netref_core::refs::IdPack;
+use netref_core::refs::{IdPack, PackRef};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,15 +21,18 @@ pub(crate) struct ProxyClasses(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Classes, and what they take.
-    kept: HashMap<Key, (Py<PyType>, usize)>,
+    /// By the number of the remote class and its name. A class itself has proxies other than its instances', under that number
+    /// below zero; what every Python has is under 0.
+    kept: HashMap<i64, HashMap<Arc<str>, Kept>>,
     memory: usize,
     /// How much was forgotten since garbage was last collected on account of it.
     forgotten: usize,
 }
 
-/// The name and number of the remote class; 0 for what every Python has.
-type Key = (Arc<str>, i64);
+struct Kept {
+    class: Py<PyType>,
+    cost: usize,
+}
 
 /// What a class takes, and each of its methods beside its name and documentation.
 const CLASS_COST: usize = 2048;
@@ -39,31 +43,33 @@ impl ProxyClasses {
     pub(crate) fn get<'py>(
         &self,
         connection: &Bound<'py, Connection>,
-        pack: &IdPack,
+        pack: PackRef<'_>,
     ) -> PyResult<Bound<'py, PyType>> {
         let py = connection.py();
-        // A class and its instances have the same number but different proxies.
-        let key = (pack.name.clone(), if pack.is_class() { -pack.class } else { pack.class });
-        let builtin = (pack.name.clone(), 0);
-        {
-            let state = self.lock();
-            let of_builtin = || state.kept.get(&builtin).filter(|_| !pack.is_class());
-            if let Some((class, _)) = state.kept.get(&key).or_else(of_builtin) {
-                return Ok(class.bind(py).clone());
-            }
+        if let Some((_, kept)) = self.lock().find(pack) {
+            return Ok(kept.class.bind(py).clone());
         }
+        let pack = &pack.to_owned();
         if !pack.is_class()
             && let Some(class) = Self::builtin(py, &pack.name)?
         {
-            return Ok(self.keep(builtin, class.cast_into()?, 0));
+            return Ok(self.keep(BUILTIN, pack, class.cast_into()?, 0));
         }
         let module = py.import(intern!(py, "netref.core.netref"))?;
         let methods = connection.get().inspect(connection, pack)?;
         let cost = cost(&methods)?;
         self.make_room(py, connection.get().link()?, pack, cost)?;
-        let class =
-            module.call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack)?, methods))?;
-        Ok(self.keep(key, class.cast_into()?, cost))
+        let class = module
+            .call_method1(intern!(py, "class_factory"), (proxy::pack_tuple(py, pack.as_ref())?, methods))?;
+        Ok(self.keep(number(pack.as_ref()), pack, class.cast_into()?, cost))
+    }
+
+    /// An owned copy of `pack`, which shares the name with its class, if that is known.
+    pub(crate) fn pack(&self, pack: PackRef<'_>) -> IdPack {
+        match self.lock().find(pack) {
+            Some((name, _)) => IdPack { name: name.clone(), class: pack.class, instance: pack.instance },
+            None => pack.to_owned(),
+        }
     }
 
     /// The class of the proxies of what every Python has, which no peer needs to describe.
@@ -73,16 +79,24 @@ impl ProxyClasses {
         known.get_item(name)
     }
 
-    fn keep<'py>(&self, key: Key, class: Bound<'py, PyType>, cost: usize) -> Bound<'py, PyType> {
+    fn keep<'py>(
+        &self,
+        number: i64,
+        pack: &IdPack,
+        class: Bound<'py, PyType>,
+        cost: usize,
+    ) -> Bound<'py, PyType> {
         let py = class.py();
-        let mut state = self.lock();
-        // Another thread may have made one meanwhile.
-        if let Some((kept, _)) = state.kept.get(&key) {
-            return kept.bind(py).clone();
+        let state = &mut *self.lock();
+        match state.kept.entry(number).or_default().entry(pack.name.clone()) {
+            // Another thread may have made one meanwhile.
+            Entry::Occupied(kept) => kept.get().class.bind(py).clone(),
+            Entry::Vacant(place) => {
+                state.memory += cost;
+                place.insert(Kept { class: class.clone().unbind(), cost });
+                class
+            }
         }
-        state.memory += cost;
-        state.kept.insert(key, (class.clone().unbind(), cost));
-        class
     }
 
     /// Makes room for another class, if need be by forgetting those that have no proxies.
@@ -96,13 +110,15 @@ impl ProxyClasses {
             link.host().live_proxies(py).iter().map(|proxy| proxy.get_type().as_ptr()).collect();
         let (forgotten, is_much, has_room) = {
             let mut state = self.lock();
-            let (kept, forgotten): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut state.kept)
-                .into_iter()
-                .partition(|(_, (class, cost))| *cost == 0 || in_use.contains(&class.as_ptr()));
-            state.kept = kept;
-            let memory = state.kept.values().map(|(_, cost)| cost).sum();
-            state.forgotten += state.memory - memory;
-            state.memory = memory;
+            let is_unused = |kept: &mut Kept| kept.cost > 0 && !in_use.contains(&kept.class.as_ptr());
+            let mut forgotten: Vec<Kept> = Vec::new();
+            for classes in state.kept.values_mut() {
+                forgotten.extend(classes.extract_if(|_, kept| is_unused(kept)).map(|(_, kept)| kept));
+            }
+            state.kept.retain(|_, classes| !classes.is_empty());
+            let cost: usize = forgotten.iter().map(|kept| kept.cost).sum();
+            state.memory -= cost;
+            state.forgotten += cost;
             let is_much = state.forgotten >= most;
             if is_much {
                 state.forgotten = 0;
@@ -126,6 +142,22 @@ impl ProxyClasses {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// The class of the proxies of such objects, and its name.
+    fn find(&self, pack: PackRef<'_>) -> Option<(&Arc<str>, &Kept)> {
+        let under = |number| self.kept.get(&number)?.get_key_value(pack.name);
+        under(number(pack)).or_else(|| under(BUILTIN).filter(|_| pack.instance != 0))
+    }
+}
+
+/// Where classes are kept that every Python has.
+const BUILTIN: i64 = 0;
+
+/// Where the class is kept of the proxies of such objects.
+fn number(pack: PackRef<'_>) -> i64 {
+    if pack.instance == 0 { pack.class.wrapping_neg() } else { pack.class }
 }
 
 /// What a class with these methods takes, roughly.

@@ -74,14 +74,13 @@ impl PyHost {
             proxy.get().received_again();
             return Ok(proxy.into_any());
         }
-        let pack = pack.to_owned();
-        let class = self.classes.get(connection, &pack)?;
+        let class = self.classes.get(connection, pack)?;
         // While the class was asked for, another thread may have received the same object.
-        if let Some(proxy) = self.live_proxy(py, pack.as_ref()) {
+        if let Some(proxy) = self.live_proxy(py, pack) {
             proxy.get().received_again();
             return Ok(proxy.into_any());
         }
-        let proxy = proxy::create(&class, connection, link, &pack)?;
+        let proxy = proxy::create(&class, connection, link, pack)?;
         Ok(proxy.into_any())
     }
 

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use netref::threads::{Call, Link};
-use netref_core::refs::IdPack;
+use netref_core::refs::{IdPack, PackRef};
 use netref_core::request::{Request, handlers};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
@@ -13,6 +13,7 @@ use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyInt, PyList, PyString, PyTuple, PyType};
 
@@ -32,10 +33,9 @@ pub(crate) struct BaseNetref {
     link: Arc<Link<PyHost>>,
     pack: IdPack,
     received: AtomicU64,
-    /// How many messages have named the object to its owner.
+    /// Twice the number of messages that have named the object to its owner; one more while this is an iterator whose owner does
+    /// not know how far it has come.
     mentions: AtomicU64,
-    /// This is an iterator whose owner does not know how far it has come.
-    is_ahead: AtomicBool,
     /// This very object, once it is in the table of live proxies.
     entered_as: AtomicPtr<ffi::PyObject>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn create<'py>(
     class: &Bound<'py, PyType>,
     connection: &Bound<'py, Connection>,
     link: &Arc<Link<PyHost>>,
-    pack: &IdPack,
+    pack: PackRef<'_>,
 ) -> PyResult<Bound<'py, BaseNetref>> {
     let tuple = pack_tuple(class.py(), pack)?;
     let proxy: Bound<'py, BaseNetref> = class.call1((connection, tuple))?.cast_into()?;
@@ -55,8 +55,8 @@ pub(crate) fn create<'py>(
 }
 
 /// The id pack as the tuple that Python programs see.
-pub(crate) fn pack_tuple<'py>(py: Python<'py>, pack: &IdPack) -> PyResult<Bound<'py, PyTuple>> {
-    (&*pack.name, pack.class, pack.instance).into_pyobject(py)
+pub(crate) fn pack_tuple<'py>(py: Python<'py>, pack: PackRef<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    (pack.name, pack.class, pack.instance).into_pyobject(py)
 }
 
 impl BaseNetref {
@@ -82,16 +82,19 @@ impl BaseNetref {
 
     /// Takes note that a message names the object to its owner. True if the owner has to be told first how far it has come.
     pub(crate) fn is_mentioned(&self) -> bool {
-        self.mentions.fetch_add(1, Ordering::Relaxed);
-        self.is_ahead.load(Ordering::Relaxed)
+        self.mentions.fetch_add(2, Ordering::Relaxed) % 2 == 1
     }
 
     pub(crate) fn mentions(&self) -> u64 {
-        self.mentions.load(Ordering::Relaxed)
+        self.mentions.load(Ordering::Relaxed) / 2
     }
 
     pub(crate) fn set_ahead(&self, is_ahead: bool) {
-        self.is_ahead.store(is_ahead, Ordering::Relaxed);
+        if is_ahead {
+            self.mentions.fetch_or(1, Ordering::Relaxed);
+        } else {
+            self.mentions.fetch_and(!1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn received_again(&self) {
@@ -145,17 +148,16 @@ impl BaseNetref {
 #[pymethods]
 impl BaseNetref {
     #[new]
-    pub(crate) fn new(conn: &Bound<'_, Connection>, id_pack: (String, i64, i64)) -> PyResult<Self> {
+    pub(crate) fn new(conn: &Bound<'_, Connection>, id_pack: (PyBackedStr, i64, i64)) -> PyResult<Self> {
         let (name, class, instance) = id_pack;
         let link = conn.get().link()?.clone();
-        let pack = IdPack { name: name.into(), class, instance };
+        let pack = link.host().classes().pack(PackRef { name: &name, class, instance });
         Ok(Self {
             connection: conn.clone().unbind(),
             link,
             pack,
             received: AtomicU64::new(1),
             mentions: AtomicU64::default(),
-            is_ahead: AtomicBool::default(),
             entered_as: AtomicPtr::default(),
         })
     }
@@ -167,7 +169,7 @@ impl BaseNetref {
 
     #[getter(____id_pack__)]
     fn id_pack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        pack_tuple(py, &self.pack)
+        pack_tuple(py, self.pack.as_ref())
     }
 
     #[getter(____refcount__)]
@@ -334,7 +336,7 @@ impl BaseNetref {
         if this.pack.class == instance.pack.class && Arc::ptr_eq(&this.link, &instance.link) {
             return Ok(!instance.pack.is_class());
         }
-        let pack = pack_tuple(py, &instance.pack)?;
+        let pack = pack_tuple(py, instance.pack.as_ref())?;
         Self::request(slf, handlers::INSTANCECHECK, &[pack.as_any()])?.is_truthy()
     }
 

@@ -161,7 +161,7 @@ pub(crate) fn refer<'py>(
         Reference::Theirs(pack) => (3, pack),
         Reference::Lent(pack) => (4, pack),
     };
-    Ok((label, proxy::pack_tuple(connection.py(), &pack)?))
+    Ok((label, proxy::pack_tuple(connection.py(), pack.as_ref())?))
 }
 
 /// Takes back references that were lent, each once, for a message that is not sent.
@@ -211,8 +211,8 @@ pub(crate) fn make_proxy<'py>(
 ) -> PyResult<Bound<'py, BaseNetref>> {
     let link = connection.get().link()?;
     let pack = read_pack(id_pack)?;
-    let class = link.host().classes().get(connection, &pack)?;
-    proxy::create(&class, connection, link, &pack)
+    let class = link.host().classes().get(connection, pack.as_ref())?;
+    proxy::create(&class, connection, link, pack.as_ref())
 }
 
 fn read_packs(id_packs: &Bound<'_, PyList>) -> PyResult<Vec<IdPack>> {

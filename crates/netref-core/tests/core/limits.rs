@@ -160,10 +160,10 @@ fn requests_beyond_max_backlog_are_refused_and_give_their_references_back() {
     assert_eq!(side.session.borrow().inflight(), 3);
     drop(waiting[0].arguments(&side).unwrap());
     assert!(!side.session.borrow().is_overloaded(), "one has begun");
-    assert_eq!(side.session.borrow().releases().take().len(), 1);
+    assert_eq!(side.session.borrow().releases().take(usize::MAX).len(), 1);
     let another = inbound(&side, repr(6));
     drop((waiting, another));
-    assert_eq!(side.session.borrow().releases().take(), [(theirs, 3)], "of those never read");
+    assert_eq!(side.session.borrow().releases().take(usize::MAX), [(theirs, 3)], "of those never read");
 }
 
 /// A side that waits for a reply goes on reading, since the reply may be behind any number of requests.
@@ -215,9 +215,25 @@ fn calls_given_up_are_forgotten_in_the_end_but_their_references_are_not() {
     for seq in [calls[0], calls[4999], calls[4998], 1_000_000] {
         side.accept(message(2, seq, &boxed(4, &pack(&theirs)))).unwrap();
     }
-    let released = side.session.borrow().releases().take();
+    let released = side.session.borrow().releases().take(usize::MAX);
     assert_eq!(released, [(theirs, 3)], "what was never asked for is not looked at");
     assert!(format!("{:?}", side.session.borrow()).len() < 50_000, "they are not kept");
+}
+
+/// A program that drops a great many references has messages for all of them made piece by piece, as they are written.
+#[test]
+fn references_given_back_take_little_memory_as_messages() {
+    let side = side(Limits::default());
+    let released = side.session.borrow().releases().clone();
+    for instance in 1..=100_000 {
+        released.push(IdPack { name: "their.Thing".into(), class: 5, instance }, 1);
+    }
+    let mut most = 0;
+    while side.session.borrow_mut().take_output().is_some() {
+        most = most.max(side.session.borrow().queued());
+    }
+    assert!(most < 200_000, "{most} bytes wait to be written");
+    assert_eq!(side.session.borrow().counters().references_released, 100_000);
 }
 
 #[test]
