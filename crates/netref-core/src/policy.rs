@@ -93,31 +93,40 @@ impl Rules<'_> {
         }
     }
 
-    /// The name of the attribute that `name` reaches under these rules, of an object that `has` attributes.
+    /// What `name` reaches of an object: `plain`, which is its attribute of the name itself, or its attribute of the name with the
+    /// prefix, which `exposed` looks for; if nothing, `None`. `has_plain` says whether the former is there, and is asked only
+    /// where that matters.
     ///
     /// # Errors
-    /// [`Denied`] if the rules allow no attribute under that name.
-    pub fn resolve<'n>(
+    /// Those of `exposed` and `has_plain`.
+    pub fn resolve<A, E>(
         &self,
         access: Access,
-        name: &'n str,
+        name: &str,
         is_safe: impl FnOnce(&str) -> bool,
-        mut has: impl FnMut(&str) -> bool,
-    ) -> Result<Cow<'n, str>, Denied> {
-        let exposed = || Cow::Owned(format!("{}{name}", self.prefix));
-        let found = match self.reach(access, name, is_safe) {
+        plain: A,
+        exposed: impl FnOnce() -> Result<Option<A>, E>,
+        has_plain: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Option<A>, E> {
+        Ok(match self.reach(access, name, is_safe) {
             Reach::Nothing => None,
-            Reach::Plain => Some(Cow::Borrowed(name)),
-            Reach::Exposed => Some(exposed()).filter(|exposed| has(exposed)),
-            Reach::Either => {
-                Some(exposed()).filter(|exposed| has(exposed) && !has(name)).or(Some(name.into()))
-            }
-        };
-        found.ok_or_else(|| Denied { name: name.to_owned() })
+            Reach::Plain => Some(plain),
+            Reach::Exposed => exposed()?,
+            Reach::Either => match exposed()? {
+                Some(exposed) if !has_plain()? => Some(exposed),
+                _ => Some(plain),
+            },
+        })
     }
 }
 
-/// Names that are safe by default: the operators and container protocols of plain values.
+/// Whether a name is among those that are [safe](SAFE_ATTRIBUTES) by default.
+#[must_use]
+pub fn is_safe_by_default(name: &str) -> bool {
+    SAFE_ATTRIBUTES.binary_search(&name).is_ok()
+}
+
+/// Names that are safe by default, in order: the operators and container protocols of plain values.
 ///
 /// Stock also has `__new__` here, which gives a peer instances of an exposed class without running `__init__`; calling
 /// an exposed class needs no such name.

@@ -78,20 +78,19 @@ impl<'py> Policy<'_, 'py> {
         let py = object.py();
         let settings = self.connection.get().settings(py)?;
         let (rules, plain) = (settings.rules(), name.to_str()?);
-        match rules.reach(access, plain, |_| settings.is_safe(name)) {
-            Reach::Plain => return Ok(name.clone()),
-            Reach::Exposed => {
+        let found = rules.resolve(
+            access,
+            plain,
+            |_| settings.is_safe(name),
+            name.clone(),
+            || {
                 let exposed = settings.exposed_name(py, plain);
-                if has(object, &exposed)? {
-                    return Ok(exposed);
-                }
-            }
-            Reach::Either => {
-                let exposed = settings.exposed_name(py, plain);
-                let is_exposed = has(object, &exposed)? && !has(object, name)?;
-                return Ok(if is_exposed { exposed } else { name.clone() });
-            }
-            Reach::Nothing => {}
+                Ok::<_, PyErr>(has(object, &exposed)?.then_some(exposed))
+            },
+            || has(object, name),
+        )?;
+        if let Some(found) = found {
+            return Ok(found);
         }
         let denied = Denied { name: plain.to_owned() };
         Err(PyAttributeError::new_err(explain(&denied, access, object, &rules)))

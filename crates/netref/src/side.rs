@@ -1,6 +1,7 @@
 //! This side of a connection: its root object, its rules, and the proxies of the peer's objects. Both drivers use it.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use netref_core::extension::Features;
 use netref_core::limits::Limits;
 use netref_core::message::Handler;
-use netref_core::policy::{Access, Rules, SAFE_ATTRIBUTES};
+use netref_core::policy::{Access, Denied, Rules, is_safe_by_default};
 use netref_core::refs::{IdPack, PackRef, give_room_back};
 use netref_core::request::{BadRequest, Request};
 
@@ -261,7 +262,7 @@ impl Side {
 
     /// Finds the attribute that `name` reaches under the rules.
     fn access<'o>(&self, access: Access, object: &'o Value, name: Value) -> Result<(&'o ObjectRef, String)> {
-        let name = match name {
+        let mut name = match name {
             Value::Bytes(name) => {
                 String::from_utf8(name.into()).map_err(|_| Error::raise("TypeError", "name is not UTF-8"))?
             }
@@ -272,15 +273,22 @@ impl Side {
         };
         let class = object.class();
         let has = |name: &str| class.has(name) || object.attributes().iter().any(|known| known == name);
-        // What an object lists, its author has exposed: there is a prefixed name for each, as in Python.
-        let prefix = &*self.rules.prefix;
-        let has_exposed = |name: &str| name.strip_prefix(prefix).is_some_and(&has);
-        let resolved = self.rules.resolve(access, &name, |name| SAFE_ATTRIBUTES.contains(&name), has_exposed);
-        match resolved {
-            Ok(resolved) => Ok((object, resolved.strip_prefix(prefix).unwrap_or(&resolved).to_owned())),
+        // What an object lists, its author has exposed: there is a prefixed name for each, as in Python, and no other. So a name
+        // with the prefix reaches what follows that, and one without reaches the attribute with the prefix as itself.
+        let bare = name.strip_prefix(&*self.rules.prefix);
+        let after_prefix = name.len() - bare.unwrap_or(&name).len();
+        let exposed = || Ok::<_, Infallible>(has(&name).then_some(0));
+        let has_plain = || Ok(bare.is_some_and(has));
+        let Ok(found) =
+            self.rules.resolve(access, &name, is_safe_by_default, after_prefix, exposed, has_plain);
+        match found {
+            Some(start) => {
+                name.drain(..start);
+                Ok((object, name))
+            }
             // What may be set need not be there yet: the object itself decides.
-            Err(_) if access == Access::Set && self.rules.set && !name.starts_with('_') => Ok((object, name)),
-            Err(denied) => Err(Error::raise("AttributeError", denied.to_string())),
+            None if access == Access::Set && self.rules.set && !name.starts_with('_') => Ok((object, name)),
+            None => Err(Error::raise("AttributeError", Denied { name }.to_string())),
         }
     }
 

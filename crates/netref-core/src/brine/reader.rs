@@ -101,6 +101,9 @@ pub enum Token<'a> {
     Slice,
 }
 
+/// Integers of so many digits fit an `i64`.
+const SHORT_INT: usize = 18;
+
 /// What a value costs in memory at least, whatever object world it becomes part of.
 const VALUE_COST: usize = 32;
 /// What a container costs beyond that, and what each place in it costs beside the value there: CPython's sizes.
@@ -172,6 +175,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the next value is something else.
+    #[inline]
     pub fn int(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         match self.next()? {
             Token::Int(value) => Ok(value),
@@ -195,6 +199,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the next value is not a tuple.
+    #[inline]
     pub fn tuple(&mut self, what: &'static str) -> Result<usize, DecodeError> {
         match self.next()? {
             Token::Tuple(len) => Ok(len),
@@ -206,6 +211,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::TooDeep`] past the limit on nesting.
+    #[inline]
     pub fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth >= self.max_depth {
             return Err(DecodeError::TooDeep { max: self.max_depth });
@@ -215,6 +221,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Leaves the sequence [entered](Self::enter) last.
+    #[inline]
     pub fn leave(&mut self) {
         self.depth -= 1;
     }
@@ -331,7 +338,14 @@ impl<'a> Reader<'a> {
             [b'0', ..] => false,
             _ => digits.iter().all(u8::is_ascii_digit),
         };
-        let text = std::str::from_utf8(text).ok().filter(|_| canonical).ok_or(DecodeError::BadInt)?;
+        if !canonical {
+            return Err(DecodeError::BadInt);
+        }
+        if digits.len() <= SHORT_INT {
+            let value = digits.iter().fold(0, |value, digit| 10 * value + i64::from(digit - b'0'));
+            return Ok(Token::Int(if digits.len() < text.len() { -value } else { value }));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| DecodeError::BadInt)?;
         Ok(text.parse().map_or(Token::BigInt(text), Token::Int))
     }
 
