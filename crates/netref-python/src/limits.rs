@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use netref_core::limits::{Limits, Quantity};
+use netref_core::limits::{Limits, Quantity, Setting};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
 
 /// The limits of a connection. Those of RPyC's programs break none of them, so they are where nothing else is said.
 pub(crate) fn configured(config: &Bound<'_, PyDict>) -> PyResult<Limits> {
-    let mut limits = match config.get_item("limits")? {
+    let mut limits = match config.get_item(intern!(config.py(), "limits"))? {
         None => Limits::compat(),
         Some(profile) => profile_named(&profile)?,
     };
-    for setting in Limits::SETTINGS {
-        let Some(value) = config.get_item(setting.name)? else { continue };
+    for (setting, name) in Limits::SETTINGS.iter().zip(names(config.py())) {
+        let Some(value) = config.get_item(name)? else { continue };
         let bound = read(&value, (setting.get)(&limits)).map_err(|unit| {
             PyValueError::new_err(format!(
                 "config {:?} is {value:?}, but must be {unit}, or None for no limit",
@@ -47,6 +49,13 @@ pub(crate) fn limits<'py>(
         }
     }
     Ok(all)
+}
+
+/// The names of all limits, in order: a dictionary finds the same string faster.
+fn names(py: Python<'_>) -> &'static [Py<PyString>] {
+    static NAMES: PyOnceLock<Vec<Py<PyString>>> = PyOnceLock::new();
+    let intern = |setting: &Setting| PyString::intern(py, setting.name).unbind();
+    NAMES.get_or_init(py, || Limits::SETTINGS.iter().map(intern).collect())
 }
 
 fn profile_named(profile: &Bound<'_, PyAny>) -> PyResult<Limits> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netref_core::policy::Rules;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -58,32 +59,34 @@ const KEPT_NAMES: usize = 256;
 
 impl Settings {
     fn read(config: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let flag = |name| match config.get_item(name)? {
+        let py = config.py();
+        let flag = |name: &Bound<'_, PyString>| match config.get_item(name)? {
             Some(value) => value.is_truthy(),
             None => Ok(false),
         };
-        let timeout = config.get_item("sync_request_timeout")?.filter(|value| !value.is_none());
-        let prefix =
-            config.get_item("exposed_prefix")?.and_then(|prefix| prefix.cast_into::<PyString>().ok());
+        let timeout = config.get_item(intern!(py, "sync_request_timeout"))?.filter(|value| !value.is_none());
+        let prefix = config
+            .get_item(intern!(py, "exposed_prefix"))?
+            .and_then(|prefix| prefix.cast_into::<PyString>().ok());
         Ok(Self {
-            allow_pickle: flag("allow_pickle")?,
-            one_trip_calls: flag("one_trip_calls")?,
-            strict_policy: flag("strict_policy")?,
-            propagate_system_exit: flag("propagate_SystemExit_locally")?,
-            propagate_keyboard_interrupt: flag("propagate_KeyboardInterrupt_locally")?,
+            allow_pickle: flag(intern!(py, "allow_pickle"))?,
+            one_trip_calls: flag(intern!(py, "one_trip_calls"))?,
+            strict_policy: flag(intern!(py, "strict_policy"))?,
+            propagate_system_exit: flag(intern!(py, "propagate_SystemExit_locally"))?,
+            propagate_keyboard_interrupt: flag(intern!(py, "propagate_KeyboardInterrupt_locally"))?,
             sync_request_timeout: timeout.map(|value| value.extract()).transpose()?,
-            safe_attrs: config.get_item("safe_attrs")?.map(Bound::unbind),
+            safe_attrs: config.get_item(intern!(py, "safe_attrs"))?.map(Bound::unbind),
             by_value: config
-                .get_item("by_value")?
+                .get_item(intern!(py, "by_value"))?
                 .filter(|types| types.is_truthy().unwrap_or(true))
                 .map(Bound::unbind),
-            get: flag("allow_getattr")?,
-            set: flag("allow_setattr")?,
-            delete: flag("allow_delattr")?,
-            safe: flag("allow_safe_attrs")?,
-            exposed: flag("allow_exposed_attrs")?,
-            public: flag("allow_public_attrs")?,
-            all: flag("allow_all_attrs")?,
+            get: flag(intern!(py, "allow_getattr"))?,
+            set: flag(intern!(py, "allow_setattr"))?,
+            delete: flag(intern!(py, "allow_delattr"))?,
+            safe: flag(intern!(py, "allow_safe_attrs"))?,
+            exposed: flag(intern!(py, "allow_exposed_attrs"))?,
+            public: flag(intern!(py, "allow_public_attrs"))?,
+            all: flag(intern!(py, "allow_all_attrs"))?,
             prefix: prefix.map_or(Ok(String::new()), |prefix| prefix.to_str().map(str::to_owned))?,
             exposed_names: Mutex::default(),
         })
