@@ -221,6 +221,42 @@ fn large_messages_cross_tls_both_ways_at_once() {
     }
 }
 
+/// RPyC waits until its socket has something, and does not ask its TLS session for what that has read already: of two answers in one
+/// record, it would see the second when the next one comes.
+#[test]
+fn no_record_has_two_messages() {
+    let papers = Papers::new("records");
+    let python =
+        std::env::var("NETREF_PYTHON").expect("set NETREF_PYTHON, or run the project's test command");
+    let program = "import socket, ssl, struct, sys\n\
+                   from netref.core import brine, consts\n\
+                   context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n\
+                   context.check_hostname, context.verify_mode = False, ssl.CERT_NONE\n\
+                   plain = socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=20)\n\
+                   sock = context.wrap_socket(plain)\n\
+                   def ping(seq, size):\n    \
+                       args = consts.LABEL_TUPLE, ((consts.LABEL_VALUE, 'x' * size),)\n    \
+                       data = brine.dump((consts.MSG_REQUEST, seq, (consts.HANDLE_PING, args)))\n    \
+                       return struct.pack('!LB', len(data), 0) + data + b'\\n'\n\
+                   sizes = [1, 2, 2500, 1, 2900] * 3\n\
+                   sock.sendall(b''.join(ping(*numbered) for numbered in enumerate(sizes)))\n\
+                   together = 0\n\
+                   def read(count):\n    \
+                       return b''.join(sock.recv(1) for _ in range(count))\n\
+                   for _ in sizes:\n    \
+                       size, _ = struct.unpack('!LB', read(5))\n    \
+                       read(size + 1)\n    \
+                       together += sock.pending() > 0\n\
+                   print(together)";
+    for driver in DRIVERS {
+        let tls = Tls::server(papers.file("server.pem"), papers.file("server.key")).unwrap();
+        let (_server, url, _) = serve(driver, guarded_by(tls));
+        let port = url.rsplit(':').next().unwrap();
+        let output = Command::new(&python).args(["-c", program, port]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{output:?}");
+    }
+}
+
 #[test]
 fn a_silent_client_holds_nobody_up_and_is_hung_up_on() {
     for driver in DRIVERS {

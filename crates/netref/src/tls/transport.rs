@@ -3,6 +3,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use netref_core::frame;
 use netref_core::limits::Limits;
 use rustls::Connection;
 
@@ -19,6 +20,8 @@ struct Inside {
     /// Bytes that the session has taken and the socket has not, not all of them: the next write is of the same bytes, and
     /// says that they are written.
     owed: usize,
+    /// Bytes of the frame under way that the session has not taken.
+    left: usize,
     /// Bytes that have arrived since there was something for the program in them.
     barren: usize,
 }
@@ -37,6 +40,27 @@ const MOST_BARREN: usize = 1 << 20;
 /// Plain bytes that are made into records in one go.
 const PIECE: usize = 64 * 1024;
 
+impl Inside {
+    /// Makes records of what `bytes` begin with. None has bytes of two frames: stock waits on the descriptor, though its session
+    /// may hold the beginning of the next frame already.
+    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() && self.owed < PIECE {
+            if self.left == 0 {
+                self.left = frame::sealed_len(bytes);
+            }
+            let most = bytes.len().min(self.left).min(PIECE - self.owed);
+            let count = self.session.writer().write(&bytes[..most])?;
+            self.owed += count;
+            self.left -= count;
+            bytes = &bytes[count..];
+            if count < most {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl TlsTransport {
     /// Does the handshake, until the deadline.
     pub(super) fn handshake(
@@ -45,7 +69,7 @@ impl TlsTransport {
         deadline: Option<Instant>,
     ) -> io::Result<Self> {
         let below = SocketTransport::exclusive(socket)?;
-        let transport = Self { below, inside: Mutex::new(Inside { session, owed: 0, barren: 0 }) };
+        let transport = Self { below, inside: Mutex::new(Inside { session, owed: 0, left: 0, barren: 0 }) };
         loop {
             let interest = {
                 let session = &mut transport.inside().session;
@@ -152,7 +176,7 @@ impl Transport for TlsTransport {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let inside = &mut *self.inside();
         if inside.owed == 0 {
-            inside.owed = inside.session.writer().write(&bytes[..bytes.len().min(PIECE)])?;
+            inside.take(bytes)?;
         }
         self.push(&mut inside.session)?;
         if inside.session.wants_write() {
