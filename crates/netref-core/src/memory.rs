@@ -1,12 +1,14 @@
 //! Whether there is memory for what a peer makes this side take.
 //!
 //! An allocation that fails ends a Rust process. So what is large is tried first, and refused where there is none: on machines, or in
-//! processes, that say so (`RLIMIT_AS`, no overcommitting) rather than be ended for it. Threads that try at the same time can both be
-//! right and then not both get it; what has to be left over, for the many small things that nobody tries, makes that rare. A driver
-//! looks after that [`RESERVE`]. Requests that are not large by themselves can be together, so a [`Store`] counts what they hold.
+//! processes, that say so (`RLIMIT_AS`, no overcommitting) rather than be ended for it. It is taken behind a driver's [`Gate`], for
+//! threads that try at the same time could all be right and then not all get it. What has to be left over is for the many small things
+//! that nobody tries; a driver looks after that [`RESERVE`]. Requests that are not large by themselves can be together, so a [`Store`]
+//! counts what they hold.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{MutexGuard, OnceLock};
 
 /// Less than that is not tried.
 const LARGE: usize = 1024 * 1024;
@@ -28,29 +30,43 @@ pub fn can_be_had(size: usize) -> bool {
     is_there
 }
 
-/// Whether so many bytes can be taken.
+/// A lock: all others who take much wait until it is free, so that what is there when it is looked is there when it is taken. Not held
+/// while anything waits for a peer, or runs code of the program's.
+pub type Gate = fn() -> MutexGuard<'static, ()>;
+
+static GATE: OnceLock<Gate> = OnceLock::new();
+
+/// Has whoever takes much pass through a driver's gate. There is one: later ones are ignored.
+pub fn pass_through(gate: Gate) {
+    let _ = GATE.set(gate);
+}
+
+/// Whether so many bytes can be taken, at this moment.
 pub(crate) fn is_there(size: usize) -> bool {
-    size < LARGE || can_be_had(size.saturating_add(REST))
+    take(size, || true).is_ok()
 }
 
 /// Makes room for so many bytes at the end of a buffer, which may be grown by more if it grows often.
 pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) -> Result<(), OutOfMemory> {
     let room = buffer.capacity() - buffer.len();
-    if room >= more || (is_there(more.max(buffer.capacity())) && buffer.try_reserve(more).is_ok()) {
-        Ok(())
-    } else {
-        Err(OutOfMemory)
+    if room >= more {
+        return Ok(());
     }
+    take(more.max(buffer.capacity()), || buffer.try_reserve(more).is_ok())
 }
 
 /// Makes room for just so many.
 pub(crate) fn reserve_exact(buffer: &mut Vec<u8>, more: usize) -> Result<(), OutOfMemory> {
     let room = buffer.capacity() - buffer.len();
-    if room >= more || (is_there(more) && buffer.try_reserve_exact(more).is_ok()) {
-        Ok(())
-    } else {
-        Err(OutOfMemory)
-    }
+    if room >= more { Ok(()) } else { take(more, || buffer.try_reserve_exact(more).is_ok()) }
+}
+
+/// Has so many bytes taken, if they are there.
+fn take(size: usize, take: impl FnOnce() -> bool) -> Result<(), OutOfMemory> {
+    let is_large = size >= LARGE;
+    let _gate = if is_large { GATE.get().map(|gate| gate()) } else { None };
+    let is_there = !is_large || can_be_had(size.saturating_add(REST));
+    if is_there && take() { Ok(()) } else { Err(OutOfMemory) }
 }
 
 /// What the requests of all connections hold together, where there is little memory: none of them may be large by itself.
@@ -93,5 +109,19 @@ pub struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.store.held.fetch_sub(self.size, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    #[test]
+    fn who_takes_much_holds_the_gate_until_it_is_taken() {
+        static LOCK: Mutex<()> = Mutex::new(());
+        pass_through(|| LOCK.lock().unwrap_or_else(PoisonError::into_inner));
+        assert_eq!(take(LARGE, || LOCK.try_lock().is_err()), Ok(()));
     }
 }

@@ -128,8 +128,7 @@ impl Room {
     ///
     /// :raises MemoryError: if there is none
     fn check_one_more(&self, others: usize) -> PyResult<()> {
-        // Who starts a thread in Python waits until it has started.
-        let room = self.0.for_one_more(others).map(drop);
+        let room = self.0.check_one_more(others);
         room.map_err(|_| PyMemoryError::new_err("there is no memory for one more client"))
     }
 }

@@ -27,9 +27,9 @@
 //!
 //! - Asynchronous ones ([`function`], or an object with a [`start_method`](crate::Object::start_method)) as tasks. The
 //!   part before their first `await` runs in the order of the calls. Like any asynchronous code, they must not block.
-//! - All others on threads of the runtime that are there to be blocked, as [`spawn_blocking`] does. They may use blocking
-//!   operations, also on objects of the peer that waits for them. The runtime has 512 such threads unless told otherwise:
-//!   more calls than that, all waiting for callbacks that block too, wait for one another.
+//! - All others on threads that are there to be blocked, which they share with the blocking API's connections, each on one of its
+//!   own. They may use blocking operations, also on objects of the peer that waits for them, and the runtime's tasks and timers.
+//!   Where there is no memory for one more such thread, the request is answered with a `MemoryError`.
 //!
 //! Blocking operations in asynchronous code fail with [`Error::WouldBlock`](crate::Error::WouldBlock) instead of stopping
 //! the runtime. That includes conversions that fetch items, such as `value.extract::<Vec<i64>>()` of a remote list.
@@ -44,7 +44,8 @@
 //! # The runtime
 //!
 //! Connections and servers must be made inside of a tokio runtime, with I/O and time enabled, and live as long as that
-//! does. Both flavors of runtime will do. The futures of operations can be awaited anywhere.
+//! does. Both flavors of runtime will do. The futures of operations can be awaited anywhere. A runtime that shuts down does not wait
+//! for requests that run on threads; [`Server::stop_gracefully`] does.
 
 mod blocking;
 mod connection;

@@ -7,11 +7,14 @@
 use std::hint::black_box;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 
-use netref_core::memory::{RESERVE, Store, can_be_had};
+use netref_core::memory::{RESERVE, Store, can_be_had, pass_through};
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
+
+use crate::process::PerProcess;
 
 const MIB: usize = 1024 * 1024;
 /// Addresses for a client's thread, whose stack is larger in Python, and what is to be left over for those that are there.
@@ -31,14 +34,18 @@ const BETWEEN_LOOKS: usize = 8 * MIB;
 /// and answers, and what lies between them.
 const SHARE: usize = 8;
 
-/// What the requests of all connections hold.
-pub(crate) static STORE: Store = Store::new(most_held);
+/// Counts what the requests of all connections hold, which pass through the [gate].
+pub(crate) fn store() -> &'static Store {
+    static STORE: Store = Store::new(most_held);
+    pass_through(gate);
+    &STORE
+}
 
 fn most_held() -> Option<usize> {
     /// The limit on addresses, and what it comes to.
-    static KNOWN: Mutex<(u64, usize)> = Mutex::new((0, 0));
+    static KNOWN: PerProcess<Mutex<(u64, usize)>> = PerProcess::new();
     let limit = getrlimit(Resource::As).current?;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.get().lock().unwrap_or_else(PoisonError::into_inner);
     if known.0 != limit {
         *known = (limit, addresses_left()? / SHARE);
     }
@@ -46,8 +53,6 @@ fn most_held() -> Option<usize> {
     Some(if is_little { 0 } else { known.1 })
 }
 
-/// Threads that may still take an arena.
-static STARTING: AtomicUsize = AtomicUsize::new(0);
 /// What has arrived since it was looked.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 
@@ -89,46 +94,76 @@ impl Room {
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub fn for_one_more(&self, others: usize) -> io::Result<Starting> {
-        let starting = Starting::new();
-        if others < self.known.load(Ordering::Relaxed) {
-            return Ok(starting);
-        }
+    pub fn check_one_more(&self, others: usize) -> io::Result<()> {
+        self.hold_one_more(others).map(drop)
+    }
+
+    /// Starts a thread for one more beside so many, if there is room.
+    pub(crate) fn spawn(
+        &self,
+        others: usize,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        start(self.hold_one_more(others)?, name, work)
+    }
+
+    /// Checks that there is room for one more, and keeps others from taking it while the gate is held.
+    fn hold_one_more(&self, others: usize) -> io::Result<Option<Gate>> {
+        let gate = gate_of_limit();
+        let is_known = others < self.known.load(Ordering::Relaxed);
         let size = others.saturating_mul(self.each).saturating_add(self.size);
         let is_there = match addresses_left() {
-            Some(left) => left_by_arenas(left, STARTING.load(Ordering::SeqCst)) >= size,
-            None => can_be_had(size.saturating_add(RESERVE)),
+            Some(left) if is_known => left >= FEW,
+            Some(left) => left_by_an_arena(left) >= size,
+            None => is_known || can_be_had(size.saturating_add(RESERVE)),
         };
         if !is_there {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.known.fetch_max(others + 1, Ordering::Relaxed);
-        Ok(starting)
+        Ok(gate)
     }
 }
 
-/// A thread that may be about to start, until this is dropped: by the thread itself, which has an arena then or found no room for
-/// one.
-#[derive(Debug)]
-pub struct Starting(());
-
-impl Starting {
-    fn new() -> Self {
-        STARTING.fetch_add(1, Ordering::SeqCst);
-        Self(())
-    }
+/// Has all others who take much wait: those that start threads, and large messages.
+pub(crate) fn gate() -> Gate {
+    static GATE: PerProcess<Mutex<()>> = PerProcess::new();
+    GATE.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Drop for Starting {
-    fn drop(&mut self) {
-        black_box(Box::new(0)); // if it is the first that the thread allocates
-        STARTING.fetch_sub(1, Ordering::SeqCst);
-    }
+type Gate = MutexGuard<'static, ()>;
+
+/// The [gate], held, if there is a limit on addresses.
+fn gate_of_limit() -> Option<Gate> {
+    getrlimit(Resource::As).current.map(|_| gate())
 }
 
-/// What so many arenas leave of so many addresses. Where one does not fit, there is none.
-fn left_by_arenas(left: usize, arenas: usize) -> usize {
-    left - ARENA * arenas.min(left / ARENA)
+/// Starts a thread that is none of those which a [`Room`] is for.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    start(gate_of_limit(), name, work)
+}
+
+/// Starts a thread. If the gate is held, it is until the thread has all that it begins with: a stack, another for signals, and an
+/// arena, which comes with the first thing that it allocates. A thread that finds no room for one of them ends the process.
+fn start(gate: Option<Gate>, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let (starting, started) = gate.is_some().then(mpsc::channel::<()>).unzip();
+    let run = move || {
+        drop(black_box(Box::new(0)));
+        drop(starting);
+        work();
+    };
+    thread::Builder::new().name(name.into()).spawn(run)?;
+    if let Some(started) = started {
+        let _ = started.recv(); // returns when the other end is dropped
+    }
+    drop(gate);
+    Ok(())
+}
+
+/// What an arena leaves of so many addresses. Where it does not fit, there is none.
+fn left_by_an_arena(left: usize) -> usize {
+    left.checked_sub(ARENA).unwrap_or(left)
 }
 
 /// Addresses that the process may still use, if there is a limit on them. An allocation tells less: it may be in addresses that
@@ -141,30 +176,39 @@ fn addresses_left() -> Option<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in tests, a panic is the report")]
 mod tests {
     use super::*;
 
     #[test]
-    fn arenas_take_what_they_fit_into() {
-        let left = |mib, arenas| left_by_arenas(mib * MIB, arenas) / MIB;
-        assert_eq!(left(63, 1), 63, "there is none to be had");
-        assert_eq!(left(64, 1), 0, "and nothing for a stack");
-        assert_eq!(left(200, 1), 136);
-        assert_eq!(left(200, 2), 72);
-        assert_eq!(left(200, 9), 8);
+    fn an_arena_is_taken_where_it_fits() {
+        assert_eq!(left_by_an_arena(63 * MIB), 63 * MIB, "there is none to be had");
+        assert_eq!(left_by_an_arena(64 * MIB), 0, "and nothing for a stack");
+        assert_eq!(left_by_an_arena(200 * MIB), 136 * MIB);
     }
 
     #[test]
     fn what_there_was_room_for_there_is_room_for_again() {
         let room = Room { known: AtomicUsize::new(1), size: usize::MAX / 2, each: 0 };
-        assert!(room.for_one_more(0).is_ok());
+        assert!(room.check_one_more(0).is_ok());
         assert_eq!(
-            room.for_one_more(1).map_err(|error| error.kind()).err(),
+            room.check_one_more(1).map_err(|error| error.kind()).err(),
             Some(io::ErrorKind::OutOfMemory)
         );
         let room = Room { size: MIB, ..room };
-        assert!(room.for_one_more(1).is_ok());
+        assert!(room.check_one_more(1).is_ok());
         let room = Room { size: usize::MAX / 2, ..room };
-        assert!(room.for_one_more(1).is_ok() && room.for_one_more(2).is_err());
+        assert!(room.check_one_more(1).is_ok() && room.check_one_more(2).is_err());
+    }
+
+    #[test]
+    fn a_thread_that_has_started_holds_nobody_up() {
+        let (report, ran) = mpsc::channel();
+        start(Some(gate()), "netref-test", move || {
+            let _gate = gate();
+            report.send(true).unwrap();
+        })
+        .unwrap();
+        assert_eq!(ran.recv(), Ok(true));
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
 use crate::error::Result;
-use crate::memory::Room;
+use crate::memory::{self, Room};
 use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
@@ -153,7 +153,7 @@ impl Server {
         };
         if crate::threads::is_serving() {
             // Without a thread to wait on, the clients' connections end when they hang up.
-            let _ = thread::Builder::new().name("netref-stop".into()).spawn(finish);
+            let _ = memory::spawn("netref-stop", finish);
         } else {
             finish();
         }
@@ -176,16 +176,11 @@ impl Server {
             count(&self.counters.refused);
             return Ok(());
         };
-        let starting = self.room.for_one_more(others)?;
         let server = self.clone();
-        thread::Builder::new()
-            .name("netref-client".into())
-            .spawn(move || {
-                drop(starting);
-                let _place = place;
-                server.serve_client(socket);
-            })
-            .map(drop)
+        self.room.spawn(others, "netref-client", move || {
+            let _place = place;
+            server.serve_client(socket);
+        })
     }
 
     /// A place among the clients, and how many others there are, unless there are as many as may be (limit `max_connections`).

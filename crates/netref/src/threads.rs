@@ -41,7 +41,7 @@ mod held;
 mod host;
 mod link;
 mod pipes;
-mod pool;
+pub(crate) mod pool;
 mod sending;
 mod serving;
 mod sync;
@@ -69,6 +69,7 @@ pub fn is_serving() -> bool {
 
 /// To be called right before the process forks, by a program that may be making its first connection at that moment.
 pub fn prepare_fork() {
+    drop(crate::memory::gate());
     watch::prepare_fork();
     pool::prepare_fork();
 }

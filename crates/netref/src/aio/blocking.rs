@@ -2,18 +2,15 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::io;
 use std::panic::resume_unwind;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 
 use crate::alarm::Alarm;
-use crate::memory::{Room, Starting};
-use crate::running::{self, RunningRequest};
+use crate::running::{self, RunningRequest, contained};
 
 thread_local! {
     /// True on a thread of the runtime that is there to be blocked.
@@ -57,35 +54,20 @@ pub async fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send +
     }
 }
 
-/// One more thread of the runtime that a peer keeps busy, as long as this lives.
-pub(super) struct OneMore(Option<Starting>);
-
-/// How many there are.
-static BUSY: AtomicUsize = AtomicUsize::new(0);
-static ROOM: Room = Room::for_requests();
-
-impl OneMore {
-    /// If there is memory for it. The runtime starts threads without asking.
-    pub(super) fn busy() -> io::Result<Self> {
-        let mut this = Self(None);
-        this.0 = Some(ROOM.for_one_more(BUSY.fetch_add(1, Ordering::Relaxed))?);
-        Ok(this)
-    }
-
-    /// Called by the thread.
-    pub(super) fn has_started(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for OneMore {
-    fn drop(&mut self) {
-        BUSY.fetch_sub(1, Ordering::Relaxed);
+/// Wraps work for a thread of the [pool](crate::threads::pool), which may block, and where the runtime can be used all the same.
+///
+/// The runtime's own threads for that will not do: it starts them without asking whether there is memory for one more.
+pub(super) fn beside<F: FnOnce()>(runtime: &Handle, work: F) -> impl FnOnce() + use<F> {
+    let runtime = runtime.clone();
+    let work = permitted(work);
+    move || {
+        let _inside = runtime.enter();
+        contained(work);
     }
 }
 
 /// Wraps work for a thread that may block, so that [`may_block`] says so.
-pub(super) fn permitted<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
+fn permitted<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
     move || {
         struct Restore(bool);
         impl Drop for Restore {

@@ -218,7 +218,7 @@ impl Connection {
             dialect: options.dialect(role == Role::Initiator),
             compression: if stream.is_local { Compression::Off } else { options.compression },
             features: FEATURES,
-            store: Some(&memory::STORE),
+            store: Some(memory::store()),
             ..session::Options::default()
         };
         let side = options.side(service, stream.address.clone());

@@ -16,10 +16,11 @@ use netref_core::session::{Ended, Options, Outgoing, ReplyKind, Sealed, Session}
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::blocking::permitted;
+use super::blocking::beside;
 use crate::failure::{CallError, Closed, EndReason, StartError};
 use crate::running;
 use crate::side::Side;
+use crate::threads::pool;
 use crate::world::Shared;
 
 /// Senders wait while more bytes than this are queued.
@@ -237,7 +238,7 @@ impl Driver {
     /// Drops objects of ours that the peer let go of, where their destructors may block.
     pub(super) fn discard(&self, garbage: Vec<Shared>) {
         if !garbage.is_empty() {
-            self.runtime.spawn_blocking(permitted(move || running::drop_each(garbage)));
+            pool::spawn(beside(&self.runtime, move || running::drop_each(garbage)));
         }
     }
 

@@ -12,7 +12,7 @@ use netref_core::request::Request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Remote;
-use super::blocking::{OneMore, block_on, permitted};
+use super::blocking::{beside, block_on};
 use super::driver::Driver;
 use super::peer::TokioPeer;
 use crate::error::{Error, Result};
@@ -22,11 +22,12 @@ use crate::place::Place;
 use crate::raising::from_panic;
 use crate::running::{RunningRequest, contained};
 use crate::side::Action;
+use crate::threads::pool;
 use crate::value::Value;
 use crate::world::{Shared, Values};
 
 /// Starts a request. Returns once it has begun: an asynchronous method has run to where it first waits, any other is in
-/// the queue of the runtime's blocking threads.
+/// the queue of the pool's threads.
 ///
 /// `permit`, its place among those that may run at a time, is given up when it is answered.
 pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, permit: Option<OwnedSemaphorePermit>) {
@@ -42,13 +43,12 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, permit: Optio
             let running = Running { connection: driver.address(), seq, future };
             begin(&driver, async move { reply.send(running.await).await });
         }
-        Work::Blocking(action) => match OneMore::busy() {
-            Ok(mut busy) => drop(driver.runtime.spawn_blocking(permitted(move || {
-                busy.has_started();
+        Work::Blocking(action) => match pool::place() {
+            Ok(place) => place.run(beside(&driver.runtime, move || {
                 let _running = RunningRequest::enter(reply.driver.address(), seq);
                 let outcome = reply.driver.side.carry_out(&reply.peer, *action);
                 block_on(reply.send(outcome));
-            }))),
+            })),
             Err(_) => {
                 contained(|| drop(action));
                 let error = Error::raise("MemoryError", "there is no memory for a thread to carry this out");

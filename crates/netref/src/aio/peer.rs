@@ -9,12 +9,13 @@ use netref_core::message::Handler;
 use netref_core::refs::IdPack;
 use netref_core::request::Request;
 
-use super::blocking::{block_on, block_on_until, may_block, permitted};
+use super::blocking::{beside, block_on, block_on_until, may_block};
 use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
 use crate::failure::{Closed, StartError};
 use crate::peer::{EndCallback, Peer, read_outcome};
 use crate::side::Side;
+use crate::threads::pool;
 use crate::value::Value;
 use crate::world::Values;
 
@@ -142,7 +143,7 @@ impl TokioPeer {
         let driver = self.driver().clone();
         self.driver().runtime.spawn(async move {
             let closed = pin!(driver.wait_closed()).await;
-            driver.runtime.spawn_blocking(permitted(move || callback(&closed)));
+            pool::spawn(beside(&driver.runtime, move || callback(&closed)));
         });
     }
 }

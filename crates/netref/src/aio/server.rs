@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::blocking::OneMore;
+use super::blocking::beside;
 use super::connection::{Connection, Role};
 use super::spawn_blocking;
 use super::stream::{Socket, Stream};
@@ -17,9 +18,9 @@ use crate::connection::Options;
 use crate::error::Result;
 use crate::memory::Room;
 use crate::raising::caught;
-use crate::running::contained;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
+use crate::threads::pool;
 
 /// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -180,7 +181,7 @@ impl Server {
                     count(&self.counters.refused);
                     return Ok(());
                 };
-                drop(self.room.for_one_more(others)?);
+                self.room.check_one_more(others)?;
                 clients.spawn(self.clone().serve_client(socket, place));
                 Ok(())
             });
@@ -256,17 +257,16 @@ impl Server {
         let Ok(service) = caught(|| Ok((self.service)())) else { return count(&self.counters.failed) };
         let connection = Connection::start(&self.options, Some(service.clone()), stream, Role::Server);
         let (greeting, client) = (service.clone(), connection.clone());
-        let connected = match OneMore::busy() {
-            Ok(mut busy) => {
-                let greet = move || {
-                    busy.has_started();
-                    caught(|| greeting.connected(client.blocking()))
-                };
-                spawn_blocking(greet).await
+        let is_let_in = match pool::place() {
+            Ok(place) => {
+                let (report, outcome) = oneshot::channel();
+                let greet = move || drop(report.send(caught(|| greeting.connected(client.blocking()))));
+                place.run(beside(&Handle::current(), greet));
+                outcome.await.is_ok_and(|connected| connected.is_ok())
             }
-            Err(error) => Err(error.into()),
+            Err(_) => false,
         };
-        if connected.is_err() {
+        if !is_let_in {
             connection.close().await;
             return count(&self.counters.failed);
         }
@@ -280,7 +280,13 @@ impl Server {
             }
         };
         count(&self.counters.served);
-        spawn_blocking(move || contained(|| service.disconnected(&closed))).await;
+        let (over, is_over) = oneshot::channel::<()>();
+        let say_goodbye = move || {
+            service.disconnected(&closed);
+            drop(over);
+        };
+        pool::spawn(beside(&Handle::current(), say_goodbye));
+        let _ = is_over.await;
     }
 }
 

@@ -1,7 +1,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use netref_core::limits::Limits;
@@ -13,7 +12,7 @@ use super::secured;
 use crate::address::Address;
 use crate::connection::{DIALLING, Options, address_of};
 use crate::handshake::{Credentials, Handshake, Secured};
-use crate::keepalive;
+use crate::{keepalive, memory};
 
 pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
@@ -129,7 +128,7 @@ impl Socket {
         let deadline = options.handshake_deadline();
         let (report, outcome) = oneshot::channel();
         let work = move || drop(report.send(part(handshake, socket, deadline)));
-        thread::Builder::new().name("netref-handshake".into()).spawn(work)?;
+        memory::spawn("netref-handshake", work)?;
         let panicked = |_| Err(io::Error::other("the handshake panicked"));
         Stream::secured(outcome.await.unwrap_or_else(panicked)?, address, limits)
     }

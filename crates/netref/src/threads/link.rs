@@ -117,7 +117,7 @@ impl<H: Host> Link<H> {
         let LinkOptions { limits, dialect, compression, features, bind_threads, .. } = options;
         let compression = if transport.is_local() { Compression::Off } else { compression };
         let shares = transport.takes_pieces();
-        let store = Some(&memory::STORE);
+        let store = Some(memory::store());
         let session =
             Session::new(Options { limits, dialect, compression, features, bind_threads, shares, store });
         let limits = session.limits().clone();

@@ -1,8 +1,8 @@
 //! The pool: threads of the process that run what no waiting thread is due to run.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use crate::memory::Room;
@@ -27,35 +27,64 @@ struct State {
     work: VecDeque<Work>,
     threads: usize,
     idle: usize,
+    /// Threads that are kept for work that has yet to be [given](Place::run).
+    kept: usize,
 }
 
 static POOL: PerProcess<Pool> = PerProcess::new();
 static ROOM: Room = Room::for_requests();
 
-/// Runs `work` on a pool thread. Work starts in the order in which it is given.
-pub(super) fn spawn(work: impl FnOnce() + Send + 'static) {
+/// Runs `work` on a pool thread. Work starts in the order in which it is given. Where there is no thread for it, it waits for one of
+/// those there are.
+pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) {
+    match place() {
+        Ok(place) => place.run(work),
+        Err(_) => POOL.get().give(POOL.get().lock(), Box::new(work)),
+    }
+}
+
+/// A thread of the pool's for work that is yet to be given. If there are as many threads as may be, here or for the system, it waits
+/// its turn.
+///
+/// # Errors
+/// If no thread is idle and there is no memory for one more, or there is none at all.
+pub(crate) fn place() -> io::Result<Place> {
     let pool = POOL.get();
     let mut state = pool.lock();
-    state.work.push_back(Box::new(work));
-    if state.idle >= state.work.len() {
-        drop(state);
-        pool.arrived.notify_one();
-    } else if state.threads < MAX_THREADS {
+    let place = Place(pool);
+    state.kept += 1;
+    if state.idle < state.work.len() + state.kept && state.threads < MAX_THREADS {
         let others = state.threads;
         state.threads += 1;
         drop(state);
-        let room = ROOM.for_one_more(others);
-        let start = |starting| {
-            let work = || {
-                drop(starting);
-                POOL.get().work();
-            };
-            thread::Builder::new().name("netref-pool".into()).spawn(work)
-        };
-        if room.and_then(start).is_err() {
-            // The work stays queued for the threads there are.
-            pool.lock().threads -= 1;
+        if let Err(error) = ROOM.spawn(others, "netref-pool", || POOL.get().work()) {
+            state = pool.lock();
+            state.threads -= 1;
+            if state.threads == 0 || error.kind() != io::ErrorKind::WouldBlock {
+                drop(state);
+                return Err(error);
+            }
         }
+    }
+    Ok(place)
+}
+
+/// A thread that is kept, until this is dropped.
+pub(crate) struct Place(&'static Pool);
+
+impl Place {
+    /// Gives the thread its work.
+    pub(crate) fn run(self, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.0.lock();
+        state.kept -= 1;
+        self.0.give(state, Box::new(work));
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.lock().kept -= 1;
     }
 }
 
@@ -65,6 +94,12 @@ pub(super) fn prepare_fork() {
 }
 
 impl Pool {
+    fn give(&self, mut state: MutexGuard<'_, State>, work: Work) {
+        state.work.push_back(work);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
     fn work(&self) {
         let mut state = self.lock();
         loop {
@@ -79,7 +114,7 @@ impl Pool {
                 self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
-            if timeout.timed_out() && state.work.is_empty() {
+            if timeout.timed_out() && state.work.is_empty() && state.idle >= state.kept {
                 state.threads -= 1;
                 return;
             }
@@ -88,5 +123,26 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in tests, a panic is the report")]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_kept_is_taken_by_no_other_work() {
+        let place = place().unwrap();
+        let (release, blocked) = mpsc::channel::<()>();
+        spawn(move || {
+            let _ = blocked.recv();
+        });
+        let (report, ran) = mpsc::channel();
+        place.run(move || report.send(true).unwrap());
+        assert_eq!(ran.recv(), Ok(true));
+        drop(release);
     }
 }
