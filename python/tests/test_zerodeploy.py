@@ -153,6 +153,13 @@ def test_server_that_does_not_start():
         zerodeploy.DeployedServer(plumbum.local, service_class="no_such_module.Service")
 
 
+def test_machine_that_prints_without_end():
+    """It was read for as long as it printed, and kept."""
+    script = "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    sys.stdout.write('9' * 65536)"
+    with pytest.raises(plumbum.ProcessExecutionError, match="a line without end"):
+        zerodeploy.DeployedServer(plumbum.local, server_script=script, python_executable=sys.executable)
+
+
 def test_without_plumbum(monkeypatch):
     monkeypatch.setitem(sys.modules, "plumbum", None)
     with pytest.raises(ImportError, match="needs plumbum"):

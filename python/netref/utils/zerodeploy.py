@@ -43,6 +43,9 @@ finally:
     thread.join(2)
 """
 
+#: Of what a machine prints where a port is expected.
+_LONGEST_LINE = 16 * 1024
+
 _AGENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_agent")
 
 
@@ -140,13 +143,17 @@ class DeployedServer:
         return script
 
     def _read_port(self, plumbum):
-        line = self.proc.stdout.readline()
+        line = self.proc.stdout.readline(_LONGEST_LINE)
         try:
             return int(line)
         except ValueError:
             proc, self.proc = self.proc, None
-            _quietly(proc.terminate)
-            stdout, stderr = proc.communicate()
+            if len(line) < _LONGEST_LINE:
+                _quietly(proc.terminate)
+                stdout, stderr = proc.communicate()
+            else:
+                _quietly(proc.kill)  # what goes on like that may not end by itself, nor is it of interest
+                stdout, stderr = b"", b"a line without end came where the server was to print its port"
             raise plumbum.ProcessExecutionError(proc.argv, proc.returncode, line + stdout, stderr) from None
 
     def _open_tunnel(self):
