@@ -18,9 +18,9 @@ use crate::value::{BigInt, Value};
 /// | Rust | from |
 /// |---|---|
 /// | `bool` | bool |
-/// | integers | int, if it fits |
-/// | [`BigInt`] | int of any size |
-/// | `f64`, `f32` | float, int |
+/// | integers | int, if it fits; a remote number, such as one of numpy's, by **asking for its `__index__`** |
+/// | [`BigInt`] | the same, of any size |
+/// | `f64`, `f32` | float, int; a remote number by **asking for its `__float__`** |
 /// | `(f64, f64)` | complex, a tuple of two numbers |
 /// | `String`, `char` | str |
 /// | `Option<T>` | None, or what `T` takes |
@@ -63,6 +63,20 @@ fn mismatch<T>(expected: &str, value: &Value) -> Result<T> {
     Err(Error::conversion(expected, &value.type_name()))
 }
 
+/// The plain number that `value` is worth, if it is a number of the peer's, which `method` tells; else `value`. Peers that compute
+/// with numpy pass its scalars without knowing. What is Python's own and crosses by reference is no number.
+fn worth(value: Value, method: &str) -> Result<Value> {
+    let Value::Remote(remote) = &value else { return Ok(value) };
+    if remote.class_name().starts_with("builtins.") {
+        return Ok(value);
+    }
+    match remote.call_method(method, ()) {
+        Ok(number) => Ok(number),
+        Err(error @ (Error::Closed(_) | Error::Stale(_) | Error::TimedOut { .. })) => Err(error),
+        Err(_) => Ok(value),
+    }
+}
+
 impl FromValue for Value {
     fn from_value(value: Value) -> Result<Self> {
         Ok(value)
@@ -94,6 +108,7 @@ macro_rules! integers {
     ($($int:ident)+) => {$(
         impl FromValue for $int {
             fn from_value(value: Value) -> Result<Self> {
+                let value = worth(value, "__index__")?;
                 let converted = match &value {
                     Value::Int(int) => Self::try_from(*int).ok(),
                     Value::BigInt(int) => int.as_str().parse().ok(),
@@ -121,7 +136,7 @@ integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 impl FromValue for BigInt {
     fn from_value(value: Value) -> Result<Self> {
-        match value {
+        match worth(value, "__index__")? {
             Value::Int(int) => Ok(Self::from(i128::from(int))),
             Value::BigInt(int) => Ok(int),
             other => mismatch("an int", &other),
@@ -140,7 +155,7 @@ impl IntoValue for BigInt {
 
 impl FromValue for f64 {
     fn from_value(value: Value) -> Result<Self> {
-        match value {
+        match worth(value, "__float__")? {
             Value::Float(value) => Ok(value),
             Value::Int(value) => Ok(value as Self),
             Value::BigInt(value) => {
@@ -322,10 +337,15 @@ impl<K: IntoValue + Eq, V: IntoValue> IntoValue for BTreeMap<K, V> {
     }
 }
 
+/// False for classes of which it is known: a list has items, too, but no keys.
+fn may_be_mapping(class: &str) -> bool {
+    class.strip_prefix("builtins.").is_none_or(|class| ["dict", "mappingproxy"].contains(&class))
+}
+
 fn mapping<K: FromValue, V: FromValue>(value: &Value) -> Result<impl Iterator<Item = Result<(K, V)>>> {
     let items = match (Dict::of(value), value) {
         (Some(dict), _) => dict.iter().collect(),
-        (None, Value::Remote(remote)) => fetched_pairs(remote)?,
+        (None, Value::Remote(remote)) if may_be_mapping(remote.class_name()) => fetched_pairs(remote)?,
         (None, other) => return mismatch("a dict or a remote mapping", other),
     };
     Ok(items.into_iter().map(|(key, value)| Ok((key.extract()?, value.extract()?))))
@@ -392,6 +412,10 @@ macro_rules! tuples {
     ($count:literal: $($name:ident)+) => {
         impl<$($name: FromValue),+> FromValue for ($($name,)+) {
             fn from_value(value: Value) -> Result<Self> {
+                let value = match value {
+                    Value::Complex(real, imag) if $count == 2 => (real, imag).into_value(),
+                    value => value,
+                };
                 match value {
                     Value::Tuple(items) if items.len() == $count => {
                         let mut items = items.into_iter();

@@ -143,12 +143,19 @@ where
 }
 
 /// A Rust iterator whose steps can fail, as an object. An error reaches the peer as an exception.
-pub fn try_iterator<I>(items: I) -> ObjectRef
+///
+/// ```
+/// let wrong = |error: std::num::ParseFloatError| netref::Error::raise("ValueError", error.to_string());
+/// let readings = netref::try_iterator(["1.5", "?"].map(|text| text.parse::<f64>().map_err(wrong)));
+/// # let _: netref::ObjectRef = readings;
+/// ```
+pub fn try_iterator<I, T>(items: I) -> ObjectRef
 where
-    I: IntoIterator<Item = Result<Value>>,
+    I: IntoIterator<Item = Result<T>>,
     I::IntoIter: Send + 'static,
+    T: IntoValue,
 {
-    LocalIterator::shared(items, None)
+    LocalIterator::shared(items.into_iter().map(|item| item.map(IntoValue::into_value)), None)
 }
 
 /// An iterator over a container of this side, of which a peer may read ahead: `items` holds the container, once, and

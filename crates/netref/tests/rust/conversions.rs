@@ -1,8 +1,9 @@
 //! Rust's types to values and back, over the wire.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use netref::{BigInt, Bytes, Error, FromValue, IntoValue, Remote, Value};
+use netref::{BigInt, Bytes, Error, FromValue, IntoValue, Options, Remote, Value};
 
 use crate::lab::{Lab, both_ends, serve_lab};
 
@@ -52,6 +53,43 @@ fn numbers_convert_as_python_widens_them() {
     assert_eq!((1u128 << 100).into_value().extract::<f64>().unwrap(), (1u128 << 100) as f64);
     assert!(matches!(Value::Float(2.0).extract::<i64>(), Err(Error::Conversion { .. })));
     assert!(matches!(Value::Bool(true).extract::<i64>(), Err(Error::Conversion { .. })));
+    assert_eq!(Value::Complex(1.0, 2.0).extract::<(f64, f64)>().unwrap(), (1.0, 2.0));
+    assert!(matches!(Value::Complex(1.0, 2.0).extract::<(f64,)>(), Err(Error::Conversion { .. })));
+}
+
+/// Like one of numpy's, which cross by reference: programs pass them, and get them from `array.mean()`, without knowing.
+struct Scalar;
+
+#[netref::object(name = "numpy.int64")]
+impl Scalar {
+    #[netref(name = "__index__")]
+    fn index(&self) -> i64 {
+        5
+    }
+
+    #[netref(name = "__float__")]
+    fn float(&self) -> f64 {
+        5.0
+    }
+}
+
+#[test]
+fn a_number_of_the_peers_is_asked_what_it_is_worth() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let theirs = Options::new().service(Arc::new(Scalar)).over_socket(theirs.into(), false).unwrap();
+    let conn = Options::new().over_socket(ours.into(), true).unwrap();
+    let served = theirs.clone();
+    std::thread::spawn(move || served.serve_all());
+    let scalar = Value::Remote(conn.root().unwrap());
+    assert_eq!(scalar.clone().extract::<f64>().unwrap(), 5.0);
+    assert_eq!(scalar.clone().extract::<Option<u8>>().unwrap(), Some(5));
+    assert_eq!(scalar.clone().extract::<BigInt>().unwrap().to_string(), "5");
+    assert!(
+        matches!(scalar.extract::<String>(), Err(Error::Conversion { found, .. }) if found == "remote numpy.int64")
+    );
+    let (conn, _server) = both_ends();
+    let no_number = Value::Remote(conn.root().unwrap()).extract::<f64>();
+    assert!(matches!(no_number, Err(Error::Conversion { expected, .. }) if expected == "a float"));
 }
 
 #[test]
@@ -88,6 +126,12 @@ fn remote_containers_are_fetched_on_request() {
     assert_eq!(dict, HashMap::from([("one".to_owned(), 1), ("two".to_owned(), 2)]));
     let wrong = lab.call_method("list", ()).unwrap().extract::<Vec<String>>();
     assert!(matches!(wrong, Err(Error::Conversion { .. })));
+    // A list has items that could be asked for, but no keys.
+    let no_map = lab.call_method("list", ()).unwrap().extract::<BTreeMap<i64, i64>>();
+    assert_eq!(
+        no_map.unwrap_err().to_string(),
+        "expected a dict or a remote mapping, got remote builtins.list"
+    );
 }
 
 #[test]
@@ -102,8 +146,8 @@ fn maps_cross_as_dicts() {
 #[test]
 fn objects_come_home_as_their_own_type() {
     let (conn, _server) = both_ends();
-    let lab = std::sync::Arc::new(Lab::default());
+    let lab = Arc::new(Lab::default());
     let home = conn.root().unwrap().call_method("echo", (lab.clone(),)).unwrap();
-    assert!(std::sync::Arc::ptr_eq(&home.clone().extract::<std::sync::Arc<Lab>>().unwrap(), &lab));
+    assert!(Arc::ptr_eq(&home.clone().extract::<Arc<Lab>>().unwrap(), &lab));
     assert!(matches!(home.extract::<netref::List>(), Err(Error::Conversion { .. })));
 }
