@@ -72,8 +72,8 @@ fn worth(value: Value, method: &str) -> Result<Value> {
     }
     match remote.call_method(method, ()) {
         Ok(number) => Ok(number),
-        Err(error @ (Error::Closed(_) | Error::Stale(_) | Error::TimedOut { .. })) => Err(error),
-        Err(_) => Ok(value),
+        Err(Error::Raised(_)) => Ok(value),
+        Err(error) => Err(error),
     }
 }
 

@@ -183,6 +183,7 @@ fn blocking_in_asynchronous_code_is_refused() {
         let conn = aio::connect(&tokio_server(|| Lab).await).await.unwrap();
         let root = netref::Remote::from(conn.root().await.unwrap());
         assert!(matches!(root.call_method("add", (1, 2)), Err(Error::WouldBlock)));
+        assert!(matches!(Value::Remote(root.clone()).extract::<f64>(), Err(Error::WouldBlock)));
         let asynchronous = aio::Remote::from(root.clone());
         assert_eq!(asynchronous.call_method("add", (1, 2)).await.unwrap(), Value::Int(3));
         let add = root.clone();
