@@ -1,7 +1,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,8 @@ pub struct Server {
     room: Room,
     counters: ServerCounters,
     stopped: AtomicBool,
+    /// Each is hung up on when a graceful end is over.
+    ends: Mutex<Vec<mpsc::Receiver<()>>>,
 }
 
 impl Server {
@@ -92,6 +94,7 @@ impl Server {
             room: Room::for_clients(),
             counters: ServerCounters::default(),
             stopped: AtomicBool::new(false),
+            ends: Mutex::default(),
         }))
     }
 
@@ -108,15 +111,15 @@ impl Server {
         self.counters.with(self.present.load(Ordering::Acquire))
     }
 
-    /// Accepts and serves clients until [`stop`](Self::stop). Running out of file descriptors, memory or threads
-    /// does not end it: it pauses, and tries again.
+    /// Accepts and serves clients until [`stop`](Self::stop), or until a [graceful end](Self::stop_gracefully) is over: a program may
+    /// end when this returns. Running out of file descriptors, memory or threads does not end it: it pauses, and tries again.
     pub fn run(self: &Arc<Self>) {
         let mut pause = FIRST_PAUSE;
         while !self.stopped.load(Ordering::Acquire) {
             match self.listener.accept().and_then(|socket| self.spawn(socket)) {
                 Ok(()) => pause = FIRST_PAUSE,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) if self.stopped.load(Ordering::Acquire) => return,
+                Err(_) if self.stopped.load(Ordering::Acquire) => break,
                 Err(_) => {
                     count(&self.counters.accept_errors);
                     thread::sleep(pause);
@@ -124,6 +127,14 @@ impl Server {
                 }
             }
         }
+        let ends = std::mem::take(&mut *self.ends());
+        for end in ends {
+            let _ = end.recv();
+        }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Vec<mpsc::Receiver<()>>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops accepting and closes every client's connection. Requests under way get no answer; see
@@ -139,9 +150,12 @@ impl Server {
     /// `grace`, and closes every client's connection. Called by a client's request, it does so on another thread and returns at
     /// once, so that the request is answered too.
     pub fn stop_gracefully(&self, grace: Duration) {
+        let (over, is_over) = mpsc::channel::<()>();
+        self.ends().push(is_over);
         self.stop_accepting();
         let clients = self.take_clients();
         let finish = move || {
+            let _over = over;
             let deadline = Instant::now().checked_add(grace);
             for client in &clients {
                 client.peer().drain(Some(Instant::now())); // all of them refuse before the first is waited for

@@ -9,14 +9,16 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use netref::protocol::Limits;
 use netref::tls::Tls;
-use netref::{Address, Connection, Credentials, Error, Options, Result, ServerStats, Service, SharedSecret};
+use netref::{
+    Address, Connection, Credentials, Error, Options, Result, Server, ServerStats, Service, SharedSecret,
+};
 
 use drivers::{DRIVERS, Driver, PAIRINGS, Running, connect};
 
@@ -582,6 +584,35 @@ fn a_graceful_end_lets_requests_finish() {
         }
         assert!(matches!(root.call_method("stop", ()), Err(Error::Closed(_))));
     }
+}
+
+/// Its program ends when it does, and with that the requests.
+#[test]
+fn a_server_runs_until_its_graceful_end_is_over() {
+    let (begun, has_begun) = mpsc::channel();
+    let (end, over) = mpsc::channel();
+    let service =
+        Arc::new(Slow { begun: Mutex::new(begun), over: Mutex::new(over), server: Mutex::default() });
+    let server = Server::bind_shared(ANY_PORT, service).unwrap();
+    let is_answered = Arc::new(AtomicBool::new(false));
+    let (run, answered) = (server.clone(), is_answered.clone());
+    let running = thread::spawn(move || {
+        run.run();
+        answered.load(Ordering::SeqCst)
+    });
+    let root = netref::connect(&server.address().to_string()).unwrap().root().unwrap();
+    let caller = root.clone();
+    let waiting = thread::spawn(move || caller.call_method("wait", ())?.extract::<bool>());
+    has_begun.recv_timeout(Duration::from_secs(20)).unwrap();
+    let ending = thread::spawn(move || server.stop_gracefully(Duration::from_secs(20)));
+    while root.call_method("stop", ()).is_ok() {
+        thread::yield_now();
+    }
+    is_answered.store(true, Ordering::SeqCst);
+    end.send(()).unwrap();
+    assert!(running.join().unwrap(), "it ended with a request under way");
+    assert!(waiting.join().unwrap().unwrap());
+    ending.join().unwrap();
 }
 
 #[test]
