@@ -314,6 +314,18 @@ def test_exit_while_connections_end_in_the_background():
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_exit_with_a_connection_to_a_process_of_its_own():
+    """multiprocessing waits for its child, which waits for the end of the connection. (With stock the program hangs.)"""
+    text = """
+        from netref import classic
+
+        conn = classic.connect_multiprocess()
+        print(conn.eval("5"))
+        """
+    done = subprocess.run(program(text), capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+
+
 def test_exit_status_is_the_programs(peer_processes):
     text = """
         import sys, netref

@@ -5,9 +5,11 @@ All of them take the service that the peer gets from this side, and settings, se
 """
 
 import _thread
+import atexit
 import contextlib
 import socket
 import threading
+import weakref
 
 from netref.core.channel import Channel
 from netref.core.service import VoidService
@@ -268,7 +270,16 @@ def connect_multiprocess(service=VoidService, config={}, remote_service=VoidServ
     except BaseException:
         client.close()
         raise
-    return connect_stream(client, service, config)
+    conn = connect_stream(client, service, config)
+    # At exit multiprocessing waits for its children, and this one serves until the connection ends.
+    atexit.register(_close, weakref.ref(conn))
+    return conn
+
+
+def _close(ref):
+    conn = ref()
+    if conn is not None:
+        conn.close()
 
 
 def _listener():
