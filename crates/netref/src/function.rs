@@ -9,8 +9,8 @@ use crate::value::Value;
 /// A Rust closure as an object that a peer can call.
 ///
 /// The closure takes up to six arguments of types that are [`FromValue`], and returns something that is [`IntoValue`], or
-/// a [`Result`] of that. It may be called from any thread, and from several at once. For named or variable arguments, see
-/// [`function_with_args`].
+/// a [`Result`] of that. It may be called from any thread, and from several at once. It must be given as many arguments by
+/// position as it has, `None` for an `Option` too; for named, optional or variable ones, see [`function_with_args`].
 ///
 /// ```
 /// let noisy = netref::function(|line: String| println!("Noisy: {line:?}"));
