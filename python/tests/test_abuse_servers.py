@@ -507,6 +507,40 @@ def test_graceful_end(serve, server_class):
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
+def test_server_runs_until_the_grace_is_over(server_class):
+    """The program ends when ``start`` does, and with it what is under way."""
+    service = Lasting()
+    service.server = server = server_class(service, hostname="127.0.0.1", port=0)
+    server._listen()
+    was_over = []
+
+    def run():
+        server.start()
+        was_over.append(service.over.is_set())
+
+    running = threading.Thread(target=run)
+    running.start()
+    busy, idle = netref.connect("127.0.0.1", server.port), netref.connect("127.0.0.1", server.port)
+    root, hello = idle.root, idle.root.hello
+    waiting = netref.async_(busy.root.wait)()
+    assert service.begun.wait(10)
+    assert root.stop() == "stopped"
+
+    def is_refused():
+        try:
+            hello()
+        except RuntimeError as error:
+            return "shutting down" in str(error)
+        return False
+
+    eventually(is_refused)
+    service.over.set()
+    assert waiting.value is True
+    running.join(20)
+    assert was_over == [True]
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
 def test_grace_has_an_end(serve, server_class):
     service = Lasting()
     server = serve(service, server_class)

@@ -61,6 +61,7 @@ class Server:
     ):
         self.active = False
         self._closed = False
+        self._graceful_end = None  # a threading.Event, once it has begun
         self.service = service
         self.authenticator = authenticator
         self.backlog = backlog
@@ -114,7 +115,8 @@ class Server:
         return self.listener.fileno()
 
     def start(self):
-        """Accepts and serves clients until :meth:`close`, on the calling thread."""
+        """Accepts and serves clients until :meth:`close`, on the calling thread. With a grace, returns when that is over: the
+        program may end then."""
         self._listen()
         self._register()
         try:
@@ -130,6 +132,8 @@ class Server:
         finally:
             self.logger.info("server has terminated")
             self.close()
+            if self._graceful_end is not None:
+                self._graceful_end.wait()
 
     def _accept_all(self):
         # Not inside of the `try`: Python 3.13 compiles the jump back of a loop to be outside of it, where Ctrl-C may come.
@@ -166,6 +170,8 @@ class Server:
         if self._closed:
             return
         self._closed = True
+        if grace != 0:
+            self._graceful_end = threading.Event()
         self._stop_listening()
         if grace == 0:
             self._close_clients()
@@ -186,6 +192,13 @@ class Server:
         self.logger.info("listener closed")
 
     def _close_gracefully(self, grace):
+        try:
+            self._drain_clients(grace)
+            self._close_clients()
+        finally:
+            self._graceful_end.set()
+
+    def _drain_clients(self, grace):
         deadline = None if grace is None else time.monotonic() + grace
         connections = list(self._connections)
         for conn in connections:
@@ -194,7 +207,6 @@ class Server:
         for conn in connections:
             if not conn.closed:
                 conn._drain(None if deadline is None else max(0, deadline - time.monotonic()))
-        self._close_clients()
 
     def _close_clients(self):
         """Closes the connections of all clients."""
