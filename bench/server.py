@@ -59,8 +59,10 @@ def bench_service(rpyc):
             return tuple(Item(position) for position in range(count))
 
         def exposed_settle(self):
+            """How many items there still are, after memory was given back."""
             gc.collect()
             worker.trim()
+            return sum(type(thing) is Item for thing in gc.get_objects())
 
         def exposed_records(self, count):
             return records(count)
