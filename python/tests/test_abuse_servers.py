@@ -474,6 +474,15 @@ class Lasting(netref.Service):
         return "hello"
 
 
+def is_shutting_down(call):
+    with contextlib.suppress(EOFError):
+        try:
+            call()
+        except RuntimeError as error:
+            return "shutting down" in str(error)
+    return False
+
+
 @pytest.mark.parametrize("server_class", SERVERS)
 def test_graceful_end(serve, server_class):
     """What is under way is answered, what is new is told, and then the connections end."""
@@ -486,15 +495,7 @@ def test_graceful_end(serve, server_class):
     closing = threading.Thread(target=server.close, kwargs={"grace": 20})
     closing.start()
 
-    def is_refused():
-        with contextlib.suppress(EOFError):
-            try:
-                hello()
-            except RuntimeError as error:
-                return "shutting down" in str(error)
-        return False
-
-    eventually(is_refused)
+    eventually(lambda: is_shutting_down(hello))
     assert not waiting.ready and closing.is_alive()
     with pytest.raises(OSError):
         netref.connect("127.0.0.1", server.port)
@@ -526,14 +527,7 @@ def test_server_runs_until_the_grace_is_over(server_class):
     assert service.begun.wait(10)
     assert root.stop() == "stopped"
 
-    def is_refused():
-        try:
-            hello()
-        except RuntimeError as error:
-            return "shutting down" in str(error)
-        return False
-
-    eventually(is_refused)
+    eventually(lambda: is_shutting_down(hello))
     service.over.set()
     assert waiting.value is True
     running.join(20)

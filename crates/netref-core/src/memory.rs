@@ -62,11 +62,11 @@ pub(crate) fn reserve_exact(buffer: &mut Vec<u8>, more: usize) -> Result<(), Out
 }
 
 /// Has so many bytes taken, if they are there.
-fn take(size: usize, take: impl FnOnce() -> bool) -> Result<(), OutOfMemory> {
+fn take(size: usize, is_taken: impl FnOnce() -> bool) -> Result<(), OutOfMemory> {
     let is_large = size >= LARGE;
     let _gate = if is_large { GATE.get().map(|gate| gate()) } else { None };
     let is_there = !is_large || can_be_had(size.saturating_add(REST));
-    if is_there && take() { Ok(()) } else { Err(OutOfMemory) }
+    if is_there && is_taken() { Ok(()) } else { Err(OutOfMemory) }
 }
 
 /// What the requests of all connections hold together, where there is little memory: none of them may be large by itself.

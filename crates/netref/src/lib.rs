@@ -193,6 +193,7 @@ mod object;
 mod operation;
 mod peer;
 mod place;
+mod pool;
 mod process;
 mod raising;
 mod reconnecting;

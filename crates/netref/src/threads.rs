@@ -41,7 +41,6 @@ mod held;
 mod host;
 mod link;
 mod pipes;
-pub(crate) mod pool;
 mod sending;
 mod serving;
 mod sync;
@@ -71,5 +70,5 @@ pub fn is_serving() -> bool {
 pub fn prepare_fork() {
     drop(crate::memory::gate());
     watch::prepare_fork();
-    pool::prepare_fork();
+    crate::pool::prepare_fork();
 }

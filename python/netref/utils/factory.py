@@ -271,14 +271,19 @@ def connect_multiprocess(service=VoidService, config={}, remote_service=VoidServ
         client.close()
         raise
     conn = connect_stream(client, service, config)
-    # At exit multiprocessing waits for its children, and this one serves until the connection ends.
-    atexit.register(_close, weakref.ref(conn))
+    _to_children.add(conn)
+    # At exit multiprocessing waits for its children, and these serve until the connection ends: so it comes before that.
+    atexit.unregister(_leave_children)
+    atexit.register(_leave_children)
     return conn
 
 
-def _close(ref):
-    conn = ref()
-    if conn is not None:
+#: Connections to processes that were started for them.
+_to_children = weakref.WeakSet()
+
+
+def _leave_children():
+    for conn in list(_to_children):
         conn.close()
 
 

@@ -153,6 +153,7 @@ class DeployedServer:
                 stdout, stderr = proc.communicate()
             else:
                 _quietly(proc.kill)  # what goes on like that may not end by itself, nor is it of interest
+                _quietly(proc.wait)
                 stdout, stderr = b"", b"a line without end came where the server was to print its port"
             raise plumbum.ProcessExecutionError(proc.argv, proc.returncode, line + stdout, stderr) from None
 

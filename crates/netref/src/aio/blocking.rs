@@ -13,7 +13,7 @@ use crate::alarm::Alarm;
 use crate::running::{self, RunningRequest, contained};
 
 thread_local! {
-    /// True on a thread of the runtime that is there to be blocked.
+    /// True on a thread that is there to be blocked.
     static PERMITTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -54,7 +54,7 @@ pub async fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send +
     }
 }
 
-/// Wraps work for a thread of the [pool](crate::threads::pool), which may block, and where the runtime can be used all the same.
+/// Wraps work for a thread of the [pool](crate::pool), which may block, and where the runtime can be used all the same.
 ///
 /// The runtime's own threads for that will not do: it starts them without asking whether there is memory for one more.
 pub(super) fn beside<F: FnOnce()>(runtime: &Handle, work: F) -> impl FnOnce() + use<F> {

@@ -18,9 +18,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::blocking::beside;
 use crate::failure::{CallError, Closed, EndReason, StartError};
+use crate::pool;
 use crate::running;
 use crate::side::Side;
-use crate::threads::pool;
 use crate::world::Shared;
 
 /// Senders wait while more bytes than this are queued.

@@ -19,10 +19,10 @@ use crate::error::{Error, Result};
 use crate::object::{MethodFuture, ObjectRef};
 use crate::peer::{Peer, answer};
 use crate::place::Place;
+use crate::pool;
 use crate::raising::from_panic;
 use crate::running::{RunningRequest, contained};
 use crate::side::Action;
-use crate::threads::pool;
 use crate::value::Value;
 use crate::world::{Shared, Values};
 

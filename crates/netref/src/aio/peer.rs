@@ -14,8 +14,8 @@ use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
 use crate::failure::{Closed, StartError};
 use crate::peer::{EndCallback, Peer, read_outcome};
+use crate::pool;
 use crate::side::Side;
-use crate::threads::pool;
 use crate::value::Value;
 use crate::world::Values;
 

@@ -17,10 +17,10 @@ use crate::address::{Address, Listener};
 use crate::connection::Options;
 use crate::error::Result;
 use crate::memory::Room;
+use crate::pool;
 use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
-use crate::threads::pool;
 
 /// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

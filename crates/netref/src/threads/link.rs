@@ -19,10 +19,10 @@ use super::sending::{ExchangeError, Flush, Unsent};
 use super::serving::SIGNAL_CHECK;
 use super::turn::Turn;
 use super::watch::{Look, Watched, watch};
-use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError, pool};
+use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
-use crate::{memory, process, running};
+use crate::{memory, pool, process, running};
 
 /// How a link starts.
 #[derive(Clone, Debug)]

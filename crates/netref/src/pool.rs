@@ -1,4 +1,4 @@
-//! The pool: threads of the process that run what no waiting thread is due to run.
+//! The pool: threads of the process that run what no waiting thread is due to run, and what may block for the tasks of tokio.
 
 use std::collections::VecDeque;
 use std::io;
@@ -89,7 +89,7 @@ impl Drop for Place {
 }
 
 /// Makes sure that no thread is in the middle of setting up the pool while the process forks.
-pub(super) fn prepare_fork() {
+pub(crate) fn prepare_fork() {
     POOL.get();
 }
 
