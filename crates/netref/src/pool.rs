@@ -1,4 +1,4 @@
-//! The pool: threads of the process that run what no waiting thread is due to run, and what may block for the tasks of tokio.
+//! Threads that are used again, for to start one takes as long as several calls.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,16 +8,26 @@ use std::time::Duration;
 use crate::memory::Room;
 use crate::process::PerProcess;
 
-/// A pool thread ends after idling for as long.
+/// Runs what no waiting thread is due to run, and what may block for the tasks of tokio.
+pub(crate) static POOL: Pool = Pool::new("netref-pool", Room::for_requests());
+
+/// A thread ends after idling for as long.
 const IDLE: Duration = Duration::from_secs(2);
-/// Threads that the pool starts at most: each idle client connection keeps one, to read, and each request that runs long
-/// one more. Work beyond that waits its turn.
+/// Threads that a pool starts at most: each idle client connection keeps one, to read, and each request that runs long
+/// one more.
 const MAX_THREADS: usize = 16_384;
 
 type Work = Box<dyn FnOnce() + Send>;
 
+/// Threads for one kind of work.
+pub(crate) struct Pool {
+    name: &'static str,
+    room: Room,
+    threads: PerProcess<Threads>,
+}
+
 #[derive(Default)]
-struct Pool {
+struct Threads {
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -31,46 +41,63 @@ struct State {
     kept: usize,
 }
 
-static POOL: PerProcess<Pool> = PerProcess::new();
-static ROOM: Room = Room::for_requests();
-
-/// Runs `work` on a pool thread. Work starts in the order in which it is given. Where there is no thread for it, it waits for one of
-/// those there are.
-pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) {
-    match place() {
-        Ok(place) => place.run(work),
-        Err(_) => POOL.get().give(POOL.get().lock(), Box::new(work)),
+impl Pool {
+    pub(crate) const fn new(name: &'static str, room: Room) -> Self {
+        Self { name, room, threads: PerProcess::new() }
     }
-}
 
-/// A thread of the pool's for work that is yet to be given. If there are as many threads as may be, here or for the system, it waits
-/// its turn.
-///
-/// # Errors
-/// If no thread is idle and there is no memory for one more, or there is none at all.
-pub(crate) fn place() -> io::Result<Place> {
-    let pool = POOL.get();
-    let mut state = pool.lock();
-    let place = Place(pool);
-    state.kept += 1;
-    if state.idle < state.work.len() + state.kept && state.threads < MAX_THREADS {
-        let others = state.threads;
-        state.threads += 1;
-        drop(state);
-        if let Err(error) = ROOM.spawn(others, "netref-pool", || POOL.get().work()) {
-            state = pool.lock();
-            state.threads -= 1;
-            if state.threads == 0 || error.kind() != io::ErrorKind::WouldBlock {
-                drop(state);
-                return Err(error);
-            }
+    /// Runs `work` on a thread. Work starts in the order in which it is given. Where there is no thread for it, it waits for one of
+    /// those there are.
+    pub(crate) fn spawn(&'static self, work: impl FnOnce() + Send + 'static) {
+        match self.place() {
+            Ok(place) => place.run(work),
+            Err(_) => self.threads.get().give(self.threads.get().lock(), Box::new(work)),
         }
     }
-    Ok(place)
+
+    /// A [thread](Self::thread), or if there are as many as may be, a turn after others.
+    ///
+    /// # Errors
+    /// If no thread is idle and there is no memory for one more, or there is none at all.
+    pub(crate) fn place(&'static self) -> io::Result<Place> {
+        self.thread().or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => self.threads.get().turn().ok_or(error),
+            _ => Err(error),
+        })
+    }
+
+    /// A thread for work that is yet to be given.
+    ///
+    /// # Errors
+    /// If none is idle, and there are as many as may be, here or for the system (`WouldBlock`), or there is no memory for one more.
+    pub(crate) fn thread(&'static self) -> io::Result<Place> {
+        let threads = self.threads.get();
+        let mut state = threads.lock();
+        if state.idle > state.work.len() + state.kept {
+            state.kept += 1;
+            return Ok(Place(threads));
+        }
+        let others = state.threads;
+        if others >= MAX_THREADS {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.threads += 1;
+        state.kept += 1;
+        drop(state);
+        let place = Place(threads);
+        let started = self.room.spawn(others, self.name, || self.threads.get().work());
+        started.inspect_err(|_| threads.lock().threads -= 1)?;
+        Ok(place)
+    }
+
+    /// Makes sure that no thread is in the middle of setting up the pool while the process forks.
+    pub(crate) fn prepare_fork(&self) {
+        self.threads.get();
+    }
 }
 
 /// A thread that is kept, until this is dropped.
-pub(crate) struct Place(&'static Pool);
+pub(crate) struct Place(&'static Threads);
 
 impl Place {
     /// Gives the thread its work.
@@ -88,12 +115,17 @@ impl Drop for Place {
     }
 }
 
-/// Makes sure that no thread is in the middle of setting up the pool while the process forks.
-pub(crate) fn prepare_fork() {
-    POOL.get();
-}
+impl Threads {
+    /// The next thread to be idle, if there is any thread.
+    fn turn(&'static self) -> Option<Place> {
+        let mut state = self.lock();
+        if state.threads == 0 {
+            return None;
+        }
+        state.kept += 1;
+        Some(Place(self))
+    }
 
-impl Pool {
     fn give(&self, mut state: MutexGuard<'_, State>, work: Work) {
         state.work.push_back(work);
         drop(state);
@@ -130,19 +162,47 @@ impl Pool {
 #[expect(clippy::unwrap_used, reason = "in tests, a panic is the report")]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
     #[test]
     fn a_thread_that_is_kept_is_taken_by_no_other_work() {
-        let place = place().unwrap();
+        let place = POOL.place().unwrap();
         let (release, blocked) = mpsc::channel::<()>();
-        spawn(move || {
+        POOL.spawn(move || {
             let _ = blocked.recv();
         });
         let (report, ran) = mpsc::channel();
         place.run(move || report.send(true).unwrap());
         assert_eq!(ran.recv(), Ok(true));
         drop(release);
+    }
+
+    #[test]
+    fn a_thread_whose_work_is_done_takes_more() {
+        static POOL: Pool = Pool::new("netref-test", Room::for_requests());
+        let run = || {
+            let (report, ran) = mpsc::channel();
+            POOL.thread().unwrap().run(move || report.send(thread::current().id()).unwrap());
+            ran.recv().unwrap()
+        };
+        let first = run();
+        while POOL.threads.get().lock().idle == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(run(), first);
+    }
+
+    #[test]
+    fn where_there_are_as_many_threads_as_may_be_work_waits_for_one() {
+        static POOL: Pool = Pool::new("netref-test", Room::for_requests());
+        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        POOL.threads.get().lock().threads = MAX_THREADS;
+        assert!(POOL.thread().is_err_and(|error| is_refused(&error)));
+        drop(POOL.place().unwrap());
+        POOL.threads.get().lock().threads = 0;
+        assert!(POOL.thread().is_ok());
+        assert_eq!(POOL.threads.get().lock().kept, 0);
     }
 }

@@ -9,6 +9,7 @@ use crate::address::{Address, Listener};
 use crate::connection::{Connection, Options};
 use crate::error::Result;
 use crate::memory::{self, Room};
+use crate::pool::Pool;
 use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
@@ -16,6 +17,9 @@ use crate::service::Service;
 /// Accept failures (no file descriptors, no memory) pause the server as long, twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves clients, a thread each, of all the servers of the process.
+static CLIENTS: Pool = Pool::new("netref-client", Room::for_clients());
 
 /// Serves a service at `tcp://host:port` or `unix:///path` until the process ends. `service` is called for each client.
 ///
@@ -41,7 +45,7 @@ pub fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync + 'sta
     Ok(())
 }
 
-/// A server: one thread for each client.
+/// A server: one thread for each client. A thread whose client has left may serve another, soon after.
 pub struct Server {
     listener: Listener,
     address: Address,
@@ -50,7 +54,6 @@ pub struct Server {
     clients: Mutex<Vec<Weak<Connection>>>,
     /// Clients that are there, from the moment that they are accepted.
     present: AtomicUsize,
-    room: Room,
     counters: ServerCounters,
     stopped: AtomicBool,
     /// Each is hung up on when a graceful end is over.
@@ -91,7 +94,6 @@ impl Server {
             service: Box::new(move || service()),
             clients: Mutex::default(),
             present: AtomicUsize::new(0),
-            room: Room::for_clients(),
             counters: ServerCounters::default(),
             stopped: AtomicBool::new(false),
             ends: Mutex::default(),
@@ -185,23 +187,24 @@ impl Server {
 
     fn spawn(self: &Arc<Self>, socket: OwnedFd) -> io::Result<()> {
         count(&self.counters.accepted);
-        let Some((place, others)) = self.place() else {
+        let Some(place) = self.place() else {
             // One too many is hung up on at once.
             count(&self.counters.refused);
             return Ok(());
         };
         let server = self.clone();
-        self.room.spawn(others, "netref-client", move || {
+        CLIENTS.thread()?.run(move || {
             let _place = place;
             server.serve_client(socket);
-        })
+        });
+        Ok(())
     }
 
-    /// A place among the clients, and how many others there are, unless there are as many as may be (limit `max_connections`).
-    fn place(self: &Arc<Self>) -> Option<(Place, usize)> {
+    /// A place among the clients, unless there are as many as may be (limit `max_connections`).
+    fn place(self: &Arc<Self>) -> Option<Place> {
         let place = Place(self.clone());
         let others = self.present.fetch_add(1, Ordering::AcqRel);
-        (others < self.options.limits.max_connections).then_some((place, others))
+        (others < self.options.limits.max_connections).then_some(place)
     }
 
     fn serve_client(&self, socket: OwnedFd) {

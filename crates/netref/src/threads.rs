@@ -70,5 +70,5 @@ pub fn is_serving() -> bool {
 pub fn prepare_fork() {
     drop(crate::memory::gate());
     watch::prepare_fork();
-    crate::pool::prepare_fork();
+    crate::pool::POOL.prepare_fork();
 }

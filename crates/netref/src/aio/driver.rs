@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::blocking::beside;
 use crate::failure::{CallError, Closed, EndReason, StartError};
-use crate::pool;
+use crate::pool::POOL;
 use crate::running;
 use crate::side::Side;
 use crate::world::Shared;
@@ -238,7 +238,7 @@ impl Driver {
     /// Drops objects of ours that the peer let go of, where their destructors may block.
     pub(super) fn discard(&self, garbage: Vec<Shared>) {
         if !garbage.is_empty() {
-            pool::spawn(beside(&self.runtime, move || running::drop_each(garbage)));
+            POOL.spawn(beside(&self.runtime, move || running::drop_each(garbage)));
         }
     }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::object::{MethodFuture, ObjectRef};
 use crate::peer::{Peer, answer};
 use crate::place::Place;
-use crate::pool;
+use crate::pool::POOL;
 use crate::raising::from_panic;
 use crate::running::{RunningRequest, contained};
 use crate::side::Action;
@@ -43,7 +43,7 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, permit: Optio
             let running = Running { connection: driver.address(), seq, future };
             begin(&driver, async move { reply.send(running.await).await });
         }
-        Work::Blocking(action) => match pool::place() {
+        Work::Blocking(action) => match POOL.place() {
             Ok(place) => place.run(beside(&driver.runtime, move || {
                 let _running = RunningRequest::enter(reply.driver.address(), seq);
                 let outcome = reply.driver.side.carry_out(&reply.peer, *action);

@@ -14,7 +14,7 @@ use super::driver::{Driver, TokioSession, unknown_end};
 use crate::error::{Error, Result};
 use crate::failure::{Closed, StartError};
 use crate::peer::{EndCallback, Peer, read_outcome};
-use crate::pool;
+use crate::pool::POOL;
 use crate::side::Side;
 use crate::value::Value;
 use crate::world::Values;
@@ -143,7 +143,7 @@ impl TokioPeer {
         let driver = self.driver().clone();
         self.driver().runtime.spawn(async move {
             let closed = pin!(driver.wait_closed()).await;
-            pool::spawn(beside(&driver.runtime, move || callback(&closed)));
+            POOL.spawn(beside(&driver.runtime, move || callback(&closed)));
         });
     }
 }

@@ -17,7 +17,7 @@ use crate::address::{Address, Listener};
 use crate::connection::Options;
 use crate::error::Result;
 use crate::memory::Room;
-use crate::pool;
+use crate::pool::POOL;
 use crate::raising::caught;
 use crate::server_stats::{ServerCounters, ServerStats, count};
 use crate::service::Service;
@@ -257,7 +257,7 @@ impl Server {
         let Ok(service) = caught(|| Ok((self.service)())) else { return count(&self.counters.failed) };
         let connection = Connection::start(&self.options, Some(service.clone()), stream, Role::Server);
         let (greeting, client) = (service.clone(), connection.clone());
-        let is_let_in = match pool::place() {
+        let is_let_in = match POOL.place() {
             Ok(place) => {
                 let (report, outcome) = oneshot::channel();
                 let greet = move || drop(report.send(caught(|| greeting.connected(client.blocking()))));
@@ -285,7 +285,7 @@ impl Server {
             service.disconnected(&closed);
             drop(over);
         };
-        pool::spawn(beside(&Handle::current(), say_goodbye));
+        POOL.spawn(beside(&Handle::current(), say_goodbye));
         let _ = is_over.await;
     }
 }

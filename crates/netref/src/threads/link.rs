@@ -22,7 +22,8 @@ use super::watch::{Look, Watched, watch};
 use super::{Call, CallError, Closed, Dispatch, EndReason, Host, Interrupted, Transport, WaitError};
 use crate::buffered::Wake;
 use crate::incoming::Incoming;
-use crate::{memory, pool, process, running};
+use crate::pool::POOL;
+use crate::{memory, process, running};
 
 /// How a link starts.
 #[derive(Clone, Debug)]
@@ -418,7 +419,7 @@ impl<H: Host> Link<H> {
     /// Does `work` on a pool thread.
     pub(super) fn spawn(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let link = self.clone();
-        pool::spawn(move || {
+        POOL.spawn(move || {
             let host = &link.host;
             host.on_driver_thread(|| work(&link));
         });
