@@ -32,6 +32,7 @@ from hostile import (
 )
 from netref.core import brine, consts
 from netref.utils.server import ThreadedServer, ThreadPoolServer
+from netref.utils.vigilance import LineBudget
 from peer_process import HERE
 
 CERTS = HERE / "certs"
@@ -370,6 +371,16 @@ def test_log_stays_short(serve, connect, server_class, caplog):
     assert len(lines) <= 10 * (time.monotonic() - began + 2) + 5
     assert not [record for record in lines if record.exc_info]
     assert server.stats()["accepted"] == 300
+
+
+def test_lines_that_are_not_written_leave_room_for_those_that_are(caplog):
+    """Clients who came and went, of whom a server says nothing at the level WARNING, kept it from logging what went wrong."""
+    caplog.set_level(logging.WARNING)
+    budget, logger = LineBudget(1), logging.getLogger("budget")
+    for _ in range(3):
+        budget.log(logger, logging.INFO, "served a client")
+    budget.log(logger, logging.WARNING, "something went wrong")
+    assert caplog.messages == ["something went wrong"]
 
 
 @pytest.mark.parametrize("name", PYTHON_SERVERS)

@@ -359,6 +359,8 @@ class Server:
     def _log_served(self, conn, address):
         """Logs a connection that has ended: the one line about it."""
         self._count("served")
+        if not self.logger.isEnabledFor(logging.INFO):
+            return
         credentials = conn._config["credentials"]
         who = f"{address!r} ({credentials!r})" if credentials else f"{address!r}"
         seconds = time.monotonic() - conn._began

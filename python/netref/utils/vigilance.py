@@ -87,8 +87,8 @@ class LineBudget:
         self._numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
 
     def log(self, logger, level, text, *args, **kwargs):
-        """Logs a line about a client, unless there have been too many already."""
-        dropped = self.take()
+        """Logs a line about a client, unless there have been too many already. A line that the logger would not write is none."""
+        dropped = self.take() if logger.isEnabledFor(level) else None
         if dropped is None:
             return
         if dropped:
