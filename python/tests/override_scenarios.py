@@ -245,6 +245,26 @@ def serve_of_ones_own(api, port):
     assert not keeper.is_alive()
 
 
+def close_of_ones_own(api, port):
+    """As nspyre does: the connection is said to be closed before the peer is asked for a last time."""
+    consts = importlib.import_module(f"{api.__name__}.core.consts")
+
+    class Polite(api.Connection):
+        def close(self):
+            if not self._closed:
+                self._closed = True
+                self.sync_request(consts.HANDLE_PING, "goodbye")
+                self.async_request(consts.HANDLE_CLOSE)
+                self._cleanup(_anyway=True)
+
+    conn = _connect(api, port, Polite)
+    assert not conn._closed
+    assert conn.root.add(2, 3) == 5
+    conn.close()
+    conn.close()
+    assert conn.closed
+
+
 class Colour(enum.Enum):
     RED = 1
     GREEN = 2

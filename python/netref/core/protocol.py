@@ -233,7 +233,12 @@ class Connection(Steps, _netref.Connection):
 
     @property
     def _closed(self):
-        return self.closed
+        return vars(self).get("_closed") or self.closed
+
+    @_closed.setter
+    def _closed(self, closed):
+        # Programs with a `close` of their own say so first, and go on from there.
+        vars(self)["_closed"] = closed
 
     def fileno(self):
         """The file descriptor of the stream underneath, for `select` and the like to say when there is something to `serve`."""
