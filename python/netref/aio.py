@@ -22,7 +22,7 @@ import contextlib
 import functools
 
 from netref.core import consts
-from netref.core.coroutines import request
+from netref.core.coroutines import Awaited, request, unwrap
 from netref.core.netref import BaseNetref
 from netref.core.service import VoidService
 from netref.utils import factory
@@ -136,7 +136,7 @@ class Connection:
         return f"<aio {self._conn!r}>"
 
 
-class Remote:
+class Remote(Awaited):
     """A remote object as coroutines see it. Made by :func:`wrap`; results of awaited operations are wrapped already.
 
     =============================  ==========================================
@@ -148,11 +148,11 @@ class Remote:
     ``async with remote as x``     enters and leaves it
     =============================  ==========================================
 
-    Other special methods are called by name: ``await remote.__len__()``. A remote object can be passed as an argument. ``==``
-    tells whether two are the same object, without asking the peer.
+    Other special methods are called by name: ``await remote.__len__()``. A remote object can be passed as an argument, and be the
+    result of a coroutine that a peer calls. ``==`` tells whether two are the same object, without asking the peer.
     """
 
-    __slots__ = ("__weakref__", "_netref_proxy")
+    __slots__ = ()
 
     def __init__(self, proxy):
         self._netref_proxy = proxy
@@ -165,6 +165,10 @@ class Remote:
 
     async def __getitem__(self, key):
         return await _call_method(self._netref_proxy, "__getitem__", (key,))
+
+    # Without these, Python would ask __getitem__ for item after item, and never be told that there are no more.
+    __iter__ = None
+    __contains__ = None
 
     async def __aiter__(self):
         iterator = unwrap(await _call_method(self._netref_proxy, "__iter__"))
@@ -222,15 +226,6 @@ def wrap(proxy):
     if type(proxy) is tuple:
         return tuple(map(wrap, proxy))
     return proxy
-
-
-def unwrap(remote):
-    """The proxy in a :class:`Remote`, for code that blocks. Anything else is returned as it is; so are the items of a tuple."""
-    if isinstance(remote, Remote):
-        return remote._netref_proxy
-    if type(remote) is tuple:
-        return tuple(map(unwrap, remote))
-    return remote
 
 
 async def buffiter(remote, chunk=10, max_chunk=1000, factor=2):

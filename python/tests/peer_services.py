@@ -105,6 +105,7 @@ MAKERS = {
     "range": lambda: range(100),
     "nested": lambda: [{"name": "é", "numbers": [1, 2.5, None], "more": {(1, 2): {"deep": bytearray(b"x")}}}, {3, 4}, ()],
     "named": lambda: [datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.timezone.utc), decimal.Decimal("1.50")],
+    "times": lambda: [datetime.timedelta(*parts) for parts in ((0,), (1, 7200), (-2, 3), (999999999, 1, 2), (-999999999,))],
     "Plain": lambda: Plain,
     "TypeError": lambda: TypeError,
     "object": object,

@@ -222,6 +222,20 @@ def test_iteration(run, everyday):
     run(main)
 
 
+def test_iterating_without_async_is_an_error(run, everyday):
+    """Python would ask for one item after the other, each of them a coroutine, for ever."""
+
+    async def main():
+        async with aio.connect("127.0.0.1", everyday.port) as conn:
+            remote = await conn.root.make("list")
+            with pytest.raises(TypeError, match="not iterable"):
+                iter(remote)
+            with pytest.raises(TypeError):
+                1 in remote  # noqa: B015
+
+    run(main)
+
+
 def test_context_manager(run, everyday):
     async def main():
         async with aio.connect("127.0.0.1", everyday.port, config={"allow_public_attrs": True}) as conn:
@@ -505,6 +519,8 @@ assert root.pair() == (1, (2, 3))
 assert root.at_once() == "at once"
 assert root.call(lambda x: x + 1, 1) == 2
 assert root.call_wrapped(lambda x: x + 1, 2) == 3
+made = []
+assert root.call_wrapped(lambda: made) is made and root.call_wrapped(lambda: (made,))[0] is made
 assert list(root.count(5)) == [0, 1, 2, 3, 4]
 assert list(rpyc.buffiter(root.count(25))) == list(range(25))
 try:

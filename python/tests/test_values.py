@@ -297,7 +297,7 @@ def test_types_that_always_cross_by_value(keeper, serve, connect):
 # ---- from a peer that is not netref, and to one
 
 
-@pytest.mark.parametrize("name", ["list", "dict", "set", "bytearray", "nested", "named"])
+@pytest.mark.parametrize("name", ["list", "dict", "set", "bytearray", "nested", "named", "times"])
 def test_copies_in_each_place(everyday, connect, name):
     """Of a netref peer and of a stock one, with its default policy."""
     conn = connect(everyday)

@@ -94,6 +94,14 @@ def _fraction(text):
     return _from_module("fractions", "Fraction")(text)
 
 
+def _timedelta(text):
+    found = re.fullmatch(r"(?:(-?\d{1,9}) days?, )?(\d\d?):(\d\d):(\d\d)(?:\.(\d{6}))?", text)
+    if not found:
+        raise ValueError(f"the peer's timedelta is {text[:50]!r}")
+    days, hours, minutes, seconds, microseconds = (int(part or 0) for part in found.groups())
+    return datetime.timedelta(days, seconds, microseconds, 0, minutes, hours)
+
+
 def _from_module(module, name):
     return lambda text: getattr(__import__(module), name)(text)
 
@@ -115,6 +123,7 @@ _FROM_TEXT = {
     "datetime.date": datetime.date.fromisoformat,
     "datetime.datetime": datetime.datetime.fromisoformat,
     "datetime.time": datetime.time.fromisoformat,
+    "datetime.timedelta": _timedelta,
     "decimal.Decimal": _from_module("decimal", "Decimal"),
     "fractions.Fraction": _fraction,
     "uuid.UUID": _from_module("uuid", "UUID"),

@@ -123,6 +123,22 @@ def _mailbox():
     return mailbox
 
 
+class Awaited:
+    """What stands for a proxy in coroutines, and crosses as it: the base of ``netref.aio.Remote``."""
+
+    __slots__ = ("__weakref__", "_netref_proxy")
+
+
+def unwrap(remote):
+    """The proxy in a :class:`~netref.aio.Remote`, for code that blocks. Anything else is returned as it is; so are the items of a
+    tuple."""
+    if isinstance(remote, Awaited):
+        return remote._netref_proxy
+    if type(remote) is tuple:
+        return tuple(map(unwrap, remote))
+    return remote
+
+
 # ---- coroutines that a peer calls
 
 #: The tasks of each connection. An event loop would forget a task that nobody else knows.
@@ -183,7 +199,7 @@ async def _carry_out(served):
         # The peer's to hear, whatever it is: nothing that it makes happen ends this side's loop.
         served.fail(error)
     else:
-        served.answer(value)
+        served.answer(unwrap(value))
 
 
 def _finish(conn, served, task):
