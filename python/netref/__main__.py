@@ -47,6 +47,8 @@ def main(arguments=None):
     if command == "--version":
         print(f"netref {netref_version}")
         return 0
+    if command is not None:
+        print(f"netref: no command {command!r}", file=sys.stderr)
     print(USAGE, file=sys.stderr, end="")
     return 2
 

@@ -231,7 +231,7 @@ def test_iterating_without_async_is_an_error(run, everyday):
             with pytest.raises(TypeError, match="not iterable"):
                 iter(remote)
             with pytest.raises(TypeError):
-                1 in remote  # noqa: B015
+                1 in remote
 
     run(main)
 

@@ -1,5 +1,6 @@
 """The commands, with the options of RPyC's."""
 
+import socket
 import subprocess
 import sys
 
@@ -128,10 +129,37 @@ def test_registry_by_datagrams(command):
     assert registrar.list() is None
 
 
+@pytest.mark.differs("ends with a traceback, or serves and refuses every client")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["classic", "-p", "{port}"], "127.0.0.1 port {port}"),
+        (["registry", "-m", "tcp", "-p", "{port}"], "0.0.0.0 port {port}"),
+        (["classic", "-p", "0", "--logfile", "/missing/log"], "/missing/log"),
+        (["classic", "-p", "0", "--secret-file", __file__, "--host", "no.invalid"], "no.invalid port 0"),
+        (["classic", "-p", "0", "--secret-file", "{empty}"], "{empty}: a shared secret is at least"),
+        (["classic", "-p", "0", "--ssl-keyfile", __file__, "--ssl-certfile", __file__], "own key and certificates"),
+    ],
+    ids=["port in use", "port in use of a registry", "logfile", "host", "secret", "certificate"],
+)
+def test_what_cannot_be_served(arguments, says, tmp_path):
+    """Ends the command with a line that says what it is about."""
+    (tmp_path / "empty").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        known = {"port": taken.getsockname()[1], "empty": tmp_path / "empty"}
+        command = [sys.executable, "-m", "netref", *(argument.format(**known) for argument in arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert says.format(**known) in done.stderr
+
+
 @pytest.mark.differs("has no command of that kind")
 def test_the_command_itself(capsys):
     from netref.__main__ import main
 
-    assert main([]) == main(["no-such-command"]) == 2
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("usage")
+    assert main(["no-such-command"]) == 2
+    assert "no command 'no-such-command'" in capsys.readouterr().err
     assert main(["--help"]) == main(["--version"]) == 0
     assert "usage: netref COMMAND" in capsys.readouterr().out

@@ -141,6 +141,9 @@ def test_authenticator_by_itself():
         left.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with pytest.raises(AuthenticationError):
             SSLAuthenticator(KEY, CERT)(right)
+        for key, cert in ((CERT, KEY), ("/missing", CERT)):  # which is not the client's doing
+            with pytest.raises(AuthenticationError, match=f"server's own .*{key}, {cert}"):
+                SSLAuthenticator(key, cert)(right)
     assert SSLAuthenticator(KEY, CERT)._context(ssl).options & ssl.OP_NO_RENEGOTIATION
     assert SSLAuthenticator(KEY, CERT).cert_reqs == ssl.CERT_NONE
     assert SSLAuthenticator(KEY, CERT, ca_certs=CERT).cert_reqs == ssl.CERT_REQUIRED

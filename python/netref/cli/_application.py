@@ -37,7 +37,12 @@ class Application:
             if exit:
                 raise
             return application, ending.code
-        status = application.main() or 0
+        try:
+            status = application.main() or 0
+        except OSError as error:
+            if not exit:
+                raise
+            sys.exit(f"{program}: {error}")  # a port in use, a file that cannot be read: no place in the code is to blame
         if exit:
             sys.exit(status)
         return application, status

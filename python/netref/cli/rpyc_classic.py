@@ -116,12 +116,20 @@ class ClassicServer(Application):
             from netref.utils.authenticators import SharedSecret
 
             with open(self.secret_file, "rb") as file:
-                return SharedSecret(file.read().strip())
+                secret = file.read().strip()
+            try:
+                return SharedSecret(secret)
+            except ValueError as error:
+                sys.exit(f"rpyc_classic: {self.secret_file}: {error}")
         if not self.ssl_keyfile:
             return None
-        from netref.utils.authenticators import SSLAuthenticator  # needs ssl, which not every Python has
+        import ssl  # which not every Python has
 
-        return SSLAuthenticator(self.ssl_keyfile, self.ssl_certfile, self.ssl_cafile)
+        from netref.utils.authenticators import SSLAuthenticator
+
+        authenticator = SSLAuthenticator(self.ssl_keyfile, self.ssl_certfile, self.ssl_cafile)
+        authenticator._context(ssl)  # fails for what would have it refuse every client
+        return authenticator
 
     def _serve_mode(self, factory):
         self._make_server(factory).start()

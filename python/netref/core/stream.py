@@ -114,7 +114,7 @@ class SocketStream(Stream):
             family, socktype, proto, _, address = socket.getaddrinfo(host, port, family, socktype, proto)[0]
             sock = socket_backoff_connect(family, socktype, proto, address, timeout, attempts)
         except OSError as error:
-            _say_where(error, host, port)
+            _say_where(error, f"{host} port {port}")
             raise
         try:
             # Always: two small messages in a row must not wait for each other's acknowledgement.
@@ -408,9 +408,29 @@ def _client_context(options):
     return context, options
 
 
-def _say_where(error, host, port):
-    """Adds to an error of the system whom it was that could not be connected to, which it leaves out."""
-    where = f"{host} port {port}"
+def bound_socket(address, family, kind=socket.SOCK_STREAM, reuse_addr=False):
+    """A socket at an address of this machine: a host and a port, or the path of a unix socket."""
+    where, found = address, address
+    try:
+        if isinstance(address, tuple):
+            where = f"{address[0] or 'any host'} port {address[1]}"
+            family, kind, _, _, found = socket.getaddrinfo(*address, family, kind, 0, socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, kind)
+        try:
+            if reuse_addr and sys.platform != "win32":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(found)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        _say_where(error, where)
+        raise
+    return sock
+
+
+def _say_where(error, where):
+    """Adds to an error of the system which address it was that could not be connected to, or listened at, which it leaves out."""
     if isinstance(error, ConnectionRefusedError):
         where += ": nothing listens there; check the port, and that the server is running"
     if error.strerror is None:

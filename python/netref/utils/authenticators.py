@@ -56,9 +56,13 @@ class SSLAuthenticator:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         else:
             context = ssl.SSLContext(self.ssl_version)
-        context.load_cert_chain(self.certfile, keyfile=self.keyfile)
-        if self.ca_certs is not None:
-            context.load_verify_locations(self.ca_certs)
+        try:
+            context.load_cert_chain(self.certfile, keyfile=self.keyfile)
+            if self.ca_certs is not None:
+                context.load_verify_locations(self.ca_certs)
+        except OSError as error:  # which names no file
+            files = ", ".join(filter(None, (self.keyfile, self.certfile, self.ca_certs)))
+            raise ssl.SSLError(error.errno, f"cannot use the server's own key and certificates, {files}: {error}") from error
         if self.ciphers is not None:
             context.set_ciphers(self.ciphers)
         context.verify_mode = self.cert_reqs

@@ -7,10 +7,10 @@ made for it: ``("RPYC", command, arguments)``, answered with a bare value.
 import logging
 import selectors
 import socket
-import sys
 import time
 
 from netref.core import brine
+from netref.core.stream import bound_socket
 from netref.utils.registrars import (
     MAGIC,
     MAX_ANSWER,
@@ -270,7 +270,7 @@ class UDPRegistryServer(RegistryServer):
     TIMEOUT = 1.0  # has no meaning here, and is what programs find in RPyC's
 
     def __init__(self, host="0.0.0.0", port=REGISTRY_PORT, pruning_timeout=None, logger=None, allow_listing=False):
-        sock = _bound_socket(host, port, socket.SOCK_DGRAM, reuse_addr=False)
+        sock = bound_socket((host, port), socket.AF_UNSPEC, socket.SOCK_DGRAM)
         super().__init__(sock, pruning_timeout, logger, allow_listing)
 
     def _get_logger(self):
@@ -297,7 +297,7 @@ class TCPRegistryServer(RegistryServer):
     def __init__(
         self, host="0.0.0.0", port=REGISTRY_PORT, pruning_timeout=None, logger=None, reuse_addr=True, allow_listing=False
     ):
-        sock = _bound_socket(host, port, socket.SOCK_STREAM, reuse_addr)
+        sock = bound_socket((host, port), socket.AF_UNSPEC, reuse_addr=reuse_addr)
         sock.listen(socket.SOMAXCONN)
         super().__init__(sock, pruning_timeout, logger, allow_listing)
         self._connected_sockets = {}  # address: (socket, when it has to have said what it wants), the first to come first
@@ -373,16 +373,3 @@ def _as_fit(values):
             break
         fitting.append(value)
     return tuple(fitting)
-
-
-def _bound_socket(host, port, kind, reuse_addr):
-    family, kind, proto, _, address = socket.getaddrinfo(host, port, 0, kind)[0]
-    sock = socket.socket(family, kind, proto)
-    try:
-        if reuse_addr and sys.platform != "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

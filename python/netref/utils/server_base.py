@@ -4,14 +4,13 @@ import collections
 import errno
 import logging
 import socket
-import sys
 import threading
 import time
 import weakref
 
 from netref import _netref
 from netref.core.channel import Channel
-from netref.core.stream import SocketStream
+from netref.core.stream import SocketStream, bound_socket
 from netref.lib import spawn
 from netref.utils.authenticators import AuthenticationError
 from netref.utils.vigilance import Handshakes, LineBudget
@@ -72,16 +71,10 @@ class Server:
         if socket_path is not None:
             if hostname is not None or port != 0 or ipv6:
                 raise ValueError("socket_path is mutually exclusive with: hostname, port, ipv6")
-            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.listener.bind(socket_path)
+            self.listener = bound_socket(socket_path, socket.AF_UNIX)
             self.host, self.port = "", socket_path
         else:
-            family = socket.AF_INET6 if ipv6 else socket.AF_INET
-            address = socket.getaddrinfo(hostname, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, socket.AI_PASSIVE)[0][4]
-            self.listener = socket.socket(family, socket.SOCK_STREAM)
-            if reuse_addr and sys.platform != "win32":
-                self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(address)
+            self.listener = bound_socket((hostname, port), socket.AF_INET6 if ipv6 else socket.AF_INET, reuse_addr=reuse_addr)
             self.host, self.port = self.listener.getsockname()[:2]
         self.listener.settimeout(listener_timeout)
         self.logger = logger or logging.getLogger(f"{self.service.get_service_name()}/{self.port}")
