@@ -140,3 +140,21 @@ def test_peer_is_heard_while_the_service_prepares(serve, connect):
     conn.ping()
     leave.set()
     assert answers.get(timeout=20) is True
+
+
+def test_hooks_that_are_coroutine_functions(serve, connect, caplog):
+    """They would never run, and the program would go on without what they prepare."""
+
+    class GetsReady(netref.Service):
+        async def on_connect(self, conn):
+            pass
+
+    class CleansUp(netref.Service):
+        async def on_disconnect(self, conn):
+            pass
+
+    server = serve(CleansUp)
+    with pytest.raises(TypeError, match=r"GetsReady\.on_connect must be an ordinary method"):
+        connect(server, service=GetsReady)
+    connect(server).close()
+    until(lambda: "CleansUp.on_disconnect must be an ordinary method" in caplog.text)

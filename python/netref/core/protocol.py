@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import types
 
 from netref import _netref
 from netref.core import brine, consts, vinegar
@@ -389,10 +390,20 @@ class Connection(Steps, _netref.Connection):
         if root is not None:
             self._channel.close()
             try:
-                root.on_disconnect(self)
+                tell_service(root.on_disconnect, self)
             except Exception:
                 logger = self._config["logger"] or logging.getLogger("rpyc")
                 logger.exception("on_disconnect of %s failed", type(root).__qualname__)
+
+
+def tell_service(hook, conn):
+    """Calls ``on_connect`` or ``on_disconnect``. A coroutine function would do nothing, and nobody would notice."""
+    result = hook(conn)
+    if isinstance(result, types.CoroutineType):
+        result.close()
+        raise TypeError(
+            f"{getattr(hook, '__qualname__', hook)} must be an ordinary method, which can start coroutines: see docs/asyncio.md"
+        )
 
 
 #: As it was before any program replaced it.

@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 
 from netref.core import vinegar
-from netref.core.protocol import Connection
+from netref.core.protocol import Connection, tell_service
 from netref.lib import hybridmethod
 
 
@@ -58,7 +58,7 @@ class Service:
         service = self() if isinstance(self, type) else self
         conn = service._protocol(service, channel, config)
         conn._hold()
-        service.on_connect(conn)
+        tell_service(service.on_connect, conn)
         conn._attend()
         return conn
 
