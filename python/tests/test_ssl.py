@@ -15,6 +15,7 @@ from netref.utils.authenticators import AuthenticationError, SSLAuthenticator
 from netref.utils.factory import ssl_connect
 from netref.utils.server import ThreadedServer, ThreadPoolServer
 from peer_process import STOCK6, Program, interpreter
+from waiting import until
 
 CERTS = pathlib.Path(__file__).parent / "certs"
 #: For localhost, good for a hundred years.
@@ -118,6 +119,15 @@ def test_client_without_a_certificate_is_refused(serve, server_class):
         assert conn.root.echo(1) == 1
 
 
+def test_log_says_who_failed(serve, server_class, caplog):
+    """Also after a failed handshake, when the socket is closed and knows its peer no more."""
+    caplog.set_level("INFO")
+    server = serve(Service, server_class, authenticator=SSLAuthenticator(KEY, CERT))
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        until(lambda: f"{client.getsockname()} failed to authenticate" in caplog.text)
+
+
 def test_server_that_cannot_be_verified_is_refused(serve):
     server = serve(Service, authenticator=SSLAuthenticator(KEY, CERT))
     with pytest.raises(ssl.SSLError):
@@ -176,7 +186,7 @@ def test_server_that_breaks_off(sends):
 
 def test_who_does_not_speak_tls_is_told_so(serve, server_class):
     guarded = serve(Service, server_class, authenticator=SSLAuthenticator(KEY, CERT))
-    with netref.connect("127.0.0.1", guarded.port) as conn, pytest.raises(EOFError, match="may not be an RPyC server"):
+    with netref.connect("127.0.0.1", guarded.port) as conn, pytest.raises(EOFError, match="be no RPyC server"):
         _ = conn.root
     with pytest.raises(OSError, match="SSL"):
         ssl_connect("127.0.0.1", serve(Service, server_class).port)

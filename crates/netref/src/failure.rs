@@ -101,9 +101,17 @@ impl Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection closed: {}", self.reason)?;
-        if self.heard_nothing && matches!(*self.reason, EndReason::EndOfStream | EndReason::Transport(_)) {
+        let hung_up = match &*self.reason {
+            EndReason::EndOfStream => true,
+            // Other failures, such as an alert of TLS, say what they are about.
+            EndReason::Transport(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+            }
+            _ => false,
+        };
+        if self.heard_nothing && hung_up {
             f.write_str(
-                "; it sent nothing at all: it may not be an RPyC server, or it may speak the other wire dialect \
+                "; it sent nothing at all: it may have turned this side away, be no RPyC server, or speak the other wire dialect \
                  (set `wire` to \"v5\" for RPyC 5 and older)",
             )?;
         }
@@ -166,4 +174,20 @@ pub enum StartError<E> {
     /// A signal handler ended the wait for room to write.
     #[error("interrupted")]
     Interrupted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why TLS failed is not to be drowned in guesses.
+    #[test]
+    fn guesses_are_made_only_of_a_peer_that_hung_up() {
+        let text = |reason| Closed::new(reason, true).to_string();
+        let guess = "it may have turned this side away";
+        assert!(text(EndReason::EndOfStream).contains(guess));
+        assert!(text(EndReason::Transport(io::ErrorKind::ConnectionReset.into())).contains(guess));
+        assert!(!text(EndReason::Transport(io::Error::other("certificate required"))).contains(guess));
+        assert!(!Closed::new(EndReason::EndOfStream, false).to_string().contains(guess));
+    }
 }

@@ -74,7 +74,7 @@ class ThreadPoolServer(Server):
         try:
             sock, conn = self._authenticate_and_build_connection(sock)
         except BaseException as error:  # the thread ends either way
-            self._log_failure(sock, error)
+            self._log_failure(error)
         else:
             fd = conn.fileno()
             with self._holding:
@@ -176,7 +176,7 @@ class ThreadPoolServer(Server):
         except BaseException as error:
             # Among them what a request raises that is to end the serving of its client: not this thread's.
             error._was_served = True
-            self._log_failure(None, error)
+            self._log_failure(error)
             self._drop_connection(fd, conn)
 
     def _serve_requests(self, fd, conn):

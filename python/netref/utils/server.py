@@ -67,7 +67,7 @@ class ForkingServer(Server):
             self._counts.clear()
             self._authenticate_and_serve_client(sock)
         except (KeyboardInterrupt, SystemExit) as error:
-            self._log_failure(sock, error)
+            self._log_failure(error)
         except BaseException:
             self._count("failed")
             self.logger.exception("child process terminated abnormally")
@@ -105,4 +105,4 @@ class GeventServer(Server):
             # Out of a greenlet, it would end the program. A peer's ends the serving of that peer.
             if not hasattr(error, "_remote_tb"):
                 raise
-            self._log_failure(sock, error)
+            self._log_failure(error)

@@ -296,7 +296,7 @@ class Server:
             self._authenticate_and_serve_client(sock)
         except (KeyboardInterrupt, SystemExit) as error:
             # Raised by a request, to end the serving of its client. That has happened.
-            self._log_failure(sock, error)
+            self._log_failure(error)
 
     def _authenticate_and_serve_client(self, sock):
         """Serves a client from its first byte to its last."""
@@ -307,7 +307,7 @@ class Server:
             self.clients.add(sock)
             self._serve_client(sock, credentials)
         except Exception as error:
-            self._log_failure(original, error)
+            self._log_failure(error)
         finally:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -320,20 +320,26 @@ class Server:
         """The socket to go on with, and the client's credentials."""
         if not self.authenticator:
             return sock, None
-        with self._handshakes.bounded(sock):
-            return self.authenticator(sock)
+        address = _peer_of(sock)
+        try:
+            with self._handshakes.bounded(sock):
+                return self.authenticator(sock)
+        except Exception as error:
+            error._client = address  # which the socket may know no more
+            raise
 
-    def _log_failure(self, sock, error):
+    def _log_failure(self, error):
         """Logs why a client was lost, and counts it if it was not served."""
+        who = getattr(error, "_client", None) or "a client"
         was_served = getattr(error, "_was_served", False)
         if not was_served:
             self._count("rejected" if isinstance(error, AuthenticationError) else "failed")
         if isinstance(error, AuthenticationError):
-            self._log(logging.INFO, "a client failed to authenticate, rejecting connection: %s", ascii(str(error)[:200]))
+            self._log(logging.INFO, "%s failed to authenticate, rejecting connection: %s", who, ascii(str(error)[:200]))
         elif isinstance(error, (OSError, EOFError, KeyboardInterrupt, SystemExit)) or hasattr(error, "_remote_tb"):
             # What a client does to its own connection, or raises in it, is worth no traceback, and no second line.
             if not was_served:
-                self._log(logging.INFO, "a client was lost: %s: %s", type(error).__name__[:50], ascii(str(error)[:200]))
+                self._log(logging.INFO, "%s was lost: %s: %s", who, type(error).__name__[:50], ascii(str(error)[:200]))
         else:
             self._log(logging.ERROR, "client connection terminated abruptly", exc_info=error)
 
@@ -373,3 +379,11 @@ class Server:
     def _handle_connection(self, conn):
         """Serves a connection until it ends."""
         conn.serve_all()
+
+
+def _peer_of(sock):
+    """The address of a client, or None if it is gone."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None
