@@ -181,7 +181,16 @@ impl Boxer<'_> {
 
 /// One reference in a received message, settled when the message arrived.
 #[derive(Debug)]
-pub enum Claim<O> {
+pub struct Claim<O> {
+    /// What it refers to.
+    pub claimed: Claimed<O>,
+    /// Where the message goes on after it.
+    pub end: usize,
+}
+
+/// What a received reference refers to.
+#[derive(Debug)]
+pub enum Claimed<O> {
     /// An object of ours, kept alive until the message is read.
     Own(O),
     /// One received reference to an object of the peer's, which goes back if nobody takes it.
@@ -234,27 +243,30 @@ pub fn scan<O>(
                 name: pack.name.to_owned(),
                 number: pack.number(),
             })?;
-            claims.push(Claim::Own(object));
+            claims.push(Claim { claimed: Claimed::Own(object), end: reader.position() });
         }
-        MINE => claims.push(Claim::Peer(PackRef::read(reader)?.to_owned())),
+        MINE => {
+            let pack = PackRef::read(reader)?.to_owned();
+            claims.push(Claim { claimed: Claimed::Peer(pack), end: reader.position() });
+        }
         other => return Err(DecodeError::BadLabel(other).into()),
     }
     reader.leave();
     Ok(())
 }
 
-/// What reading a box takes out of the message that holds it.
+/// What reading a box takes out of the message that holds it: references, each with where the message goes on after it.
 pub trait Claims<O> {
     /// The next object of ours that the message refers to.
     ///
     /// # Errors
     /// If the message was not scanned, or was read before.
-    fn own(&mut self) -> Result<O, DecodeError>;
-    /// Checks that such a reference is next.
+    fn own(&mut self) -> Result<(O, usize), DecodeError>;
+    /// The object of the peer's that it refers to next.
     ///
     /// # Errors
     /// If the message was not scanned, or was read before.
-    fn check_theirs(&self) -> Result<(), DecodeError>;
+    fn theirs(&self) -> Result<(&IdPack, usize), DecodeError>;
     /// Takes over the next received reference to an object of the peer's.
     fn taken(&mut self);
 }
@@ -283,12 +295,14 @@ pub fn read<W: World>(
             world.tuple(items)?
         }
         YOURS => {
-            PackRef::read(reader)?;
-            world.own(claims.own()?)
+            let (object, end) = claims.own()?;
+            reader.seek(end);
+            world.own(object)
         }
         MINE => {
-            claims.check_theirs()?;
-            let proxy = world.proxy(PackRef::read(reader)?)?;
+            let (pack, end) = claims.theirs()?;
+            let proxy = world.proxy(pack.as_ref())?;
+            reader.seek(end);
             claims.taken();
             proxy
         }
@@ -352,6 +366,9 @@ pub(crate) fn read_release<'a>(reader: &mut Reader<'a>) -> Result<(PackRef<'a>, 
 }
 
 fn read_label(reader: &mut Reader<'_>) -> Result<i64, DecodeError> {
+    if let Some(label) = reader.begin_labelled() {
+        return Ok(label);
+    }
     if reader.tuple("a pair (label, value)")? != 2 {
         return Err(DecodeError::Expected { expected: "a pair (label, value)" });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::boxing::{self, Boxer, Claim, Claims};
+use crate::boxing::{self, Boxer, Claim, Claimed, Claims};
 use crate::brine::{self, DecodeError, EncodeError, Reader, Writer};
 use crate::exception::ExceptionData;
 use crate::frame::{self, Compression, Frame, Shared};
@@ -360,30 +360,30 @@ impl<O> ClaimQueue<O> {
     }
 
     fn into_own(mut self) -> Vec<O> {
-        let own = |claim| match claim {
-            Claim::Own(object) => Some(object),
-            Claim::Peer(_) => None,
+        let own = |claim: Claim<O>| match claim.claimed {
+            Claimed::Own(object) => Some(object),
+            Claimed::Peer(_) => None,
         };
         self.claims.by_ref().filter_map(own).collect()
     }
 }
 
 impl<O> Claims<O> for ClaimQueue<O> {
-    fn own(&mut self) -> Result<O, DecodeError> {
+    fn own(&mut self) -> Result<(O, usize), DecodeError> {
         match self.claims.next() {
-            Some(Claim::Own(object)) => Ok(object),
-            Some(Claim::Peer(pack)) => {
+            Some(Claim { claimed: Claimed::Own(object), end }) => Ok((object, end)),
+            Some(Claim { claimed: Claimed::Peer(pack), .. }) => {
                 self.releases.push(pack, 1);
-                Err(DecodeError::Expected { expected: "a reference settled on arrival" })
+                Err(UNSETTLED)
             }
-            None => Err(DecodeError::Expected { expected: "a reference settled on arrival" }),
+            None => Err(UNSETTLED),
         }
     }
 
-    fn check_theirs(&self) -> Result<(), DecodeError> {
+    fn theirs(&self) -> Result<(&IdPack, usize), DecodeError> {
         match self.claims.as_slice().first() {
-            Some(Claim::Peer(_)) => Ok(()),
-            _ => Err(DecodeError::Expected { expected: "a reference settled on arrival" }),
+            Some(Claim { claimed: Claimed::Peer(pack), end }) => Ok((pack, *end)),
+            _ => Err(UNSETTLED),
         }
     }
 
@@ -392,10 +392,12 @@ impl<O> Claims<O> for ClaimQueue<O> {
     }
 }
 
+const UNSETTLED: DecodeError = DecodeError::Expected { expected: "a reference settled on arrival" };
+
 impl<O> Drop for ClaimQueue<O> {
     fn drop(&mut self) {
         for claim in self.claims.by_ref() {
-            if let Claim::Peer(pack) = claim {
+            if let Claimed::Peer(pack) = claim.claimed {
                 self.releases.push(pack, 1);
             }
         }

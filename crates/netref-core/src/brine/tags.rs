@@ -13,6 +13,7 @@ pub(super) const BYTES_4: u8 = 0x0d;
 pub(super) const BYTES_L1: u8 = 0x0e;
 pub(super) const BYTES_L4: u8 = 0x0f;
 pub(super) const TUPLE_1: u8 = 0x10;
+pub(super) const TUPLE_2: u8 = 0x11;
 pub(super) const TUPLE_4: u8 = 0x13;
 pub(super) const TUPLE_L1: u8 = 0x14;
 pub(super) const TUPLE_L4: u8 = 0x15;

@@ -109,8 +109,8 @@ impl<'b> Writer<'b> {
             self.out.push((value + tags::SMALL_BIAS) as u8);
             return;
         }
-        // At most 20 characters: sign and 19 digits.
-        let mut text = [0u8; 20];
+        // A tag, a length, and at most 20 characters: sign and 19 digits.
+        let mut text = [0u8; 22];
         let mut at = text.len();
         let mut rest = value.unsigned_abs();
         while rest > 0 {
@@ -122,8 +122,9 @@ impl<'b> Writer<'b> {
             at -= 1;
             text[at] = b'-';
         }
-        self.out.push(tags::INT_L1);
-        self.out.push((text.len() - at) as u8);
+        let len = text.len() - at;
+        at -= 2;
+        (text[at], text[at + 1]) = (tags::INT_L1, len as u8);
         self.out.extend_from_slice(&text[at..]);
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use netref_core::boxing::{self, Claim};
+use netref_core::boxing::{self, Claimed};
 use netref_core::brine::{Reader, skip};
 use netref_core::frame::{Compression, Deframer, HEADER_LEN};
 use netref_core::message::{Draft, Inbound, Kind, Seq};
@@ -307,9 +307,9 @@ impl Outline {
             boxing::scan(&mut reader, &|_| Some(()), &mut claims).unwrap();
         }
         reader.finish().unwrap();
-        let lent = claims.into_iter().filter_map(|claim| match claim {
-            Claim::Peer(pack) => Some(pack),
-            Claim::Own(()) => None,
+        let lent = claims.into_iter().filter_map(|claim| match claim.claimed {
+            Claimed::Peer(pack) => Some(pack),
+            Claimed::Own(()) => None,
         });
         Self { kind, seq, handler, lent: lent.collect() }
     }
