@@ -86,6 +86,16 @@ OPERATIONS = {
         Operation(
             "connections", "m", "200 connections, 50 calls each", "call", 10_000, "connections", 1000, size=200, quick_size=20
         ),
-        Operation("references", "n", "100,000 references held", "reference", 100_000, None, quick_n=10_000, takes_memory=True),
+        Operation(
+            "references",
+            "n",
+            "100,000 references held",
+            "reference",
+            100_000,
+            None,
+            quick_n=10_000,
+            takes_memory=True,
+            for_python=True,
+        ),
     )
 }
