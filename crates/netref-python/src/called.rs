@@ -1,7 +1,7 @@
 //! Whether an attribute is looked up only to be called at once, as the method in `proxy.method(x)` is.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::ffi;
 use pyo3::intern;
@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 const MAX_CODES: usize = 1024;
 
 /// The bytes of code objects by their address. Each is kept alive along with them, so that the address stays its own.
-static CODES: LazyLock<Mutex<HashMap<usize, Code>>> = LazyLock::new(Mutex::default);
+static CODES: Mutex<BTreeMap<usize, Code>> = Mutex::new(BTreeMap::new());
 
 struct Code {
     _object: Py<PyAny>,
@@ -76,7 +76,7 @@ fn instruction(py: Python<'_>) -> Option<(u8, u8)> {
     // What is forgotten is dropped with the lock released: it may be the last reference.
     let forgotten = {
         let mut codes = codes();
-        let forgotten = if codes.len() < MAX_CODES { HashMap::new() } else { std::mem::take(&mut *codes) };
+        let forgotten = if codes.len() < MAX_CODES { BTreeMap::new() } else { std::mem::take(&mut *codes) };
         codes.insert(code.as_ptr().addr(), Code { _object: code.unbind(), bytes: bytes.unbind() });
         forgotten
     };
@@ -84,7 +84,7 @@ fn instruction(py: Python<'_>) -> Option<(u8, u8)> {
     found
 }
 
-fn codes() -> MutexGuard<'static, HashMap<usize, Code>> {
+fn codes() -> MutexGuard<'static, BTreeMap<usize, Code>> {
     CODES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,6 +1,6 @@
 //! A connection's live configuration, as requests want to know it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     all: bool,
     prefix: String,
     /// Names that were asked for, with the prefix: Python looks up an attribute faster by the same string again.
-    exposed_names: Mutex<HashMap<String, Py<PyString>>>,
+    exposed_names: Mutex<BTreeMap<String, Py<PyString>>>,
 }
 
 /// A peer that asks for more names waits a little longer for the others.
@@ -110,7 +110,7 @@ impl Settings {
         exposed
     }
 
-    fn exposed_names(&self) -> MutexGuard<'_, HashMap<String, Py<PyString>>> {
+    fn exposed_names(&self) -> MutexGuard<'_, BTreeMap<String, Py<PyString>>> {
         self.exposed_names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
