@@ -54,9 +54,10 @@ def test_child_cannot_use_a_connection_of_its_parent(conn):
         for use in (lambda: echo(2), conn.ping, lambda: conn.serve(0), conn.serve_all, lambda: conn.poll(0), result.wait):
             with pytest.raises(ForkedConnectionError, match="parent"):
                 use()
+        assert conn.closed
 
     in_child(work)
-    assert result.value == 5
+    assert result.value == 5 and not conn.closed
     assert conn.root.echo(3) == 3
 
 
@@ -104,6 +105,20 @@ def test_child_makes_connections_of_its_own(conn):
 
     in_child(work)
     assert conn.root.echo(1) == 1
+
+
+def test_reconnecting_handle_connects_anew(serve):
+    """As after any loss: the child's first use is not stale."""
+    server = serve(Echo)
+    with netref.Reconnecting(lambda: netref.connect("127.0.0.1", server.port)) as handle:
+        before = handle.connection
+
+        def work():
+            assert handle.root.echo(1) == 1
+            handle.close()
+
+        in_child(work)
+        assert handle.root.echo(2) == 2 and handle.connection is before
 
 
 def test_grandchildren(conn):

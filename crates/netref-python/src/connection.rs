@@ -108,10 +108,10 @@ impl Connection {
         }
     }
 
-    /// Whether the connection has ended.
+    /// Whether the connection has ended, or is the parent process's.
     #[getter]
     fn closed(&self) -> bool {
-        self.link.get().is_none_or(|link| link.closed().is_some())
+        self.link.get().is_none_or(|link| link.closed().or_else(|| link.forked()).is_some())
     }
 
     /// Says that another connection takes the place of this one when it ends: its references are stale then.

@@ -149,7 +149,7 @@ class Reconnecting:
     def _notice_loss(self):
         conn = self._conn
         if conn is not None and conn.closed:
-            self._lose(conn, conn._end_reason)
+            self._lose(conn, conn._end_reason or "it belongs to the parent process")
             self._tell()
 
     def _lose(self, conn, reason):
