@@ -61,7 +61,7 @@ impl Pool {
     /// If no thread is idle and there is no memory for one more, or there is none at all.
     pub(crate) fn place(&'static self) -> io::Result<Place> {
         self.thread().or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => self.threads.get().turn().ok_or(error),
+            io::ErrorKind::WouldBlock => self.threads.get().next_idle().ok_or(error),
             _ => Err(error),
         })
     }
@@ -117,7 +117,7 @@ impl Drop for Place {
 
 impl Threads {
     /// The next thread to be idle, if there is any thread.
-    fn turn(&'static self) -> Option<Place> {
+    fn next_idle(&'static self) -> Option<Place> {
         let mut state = self.lock();
         if state.threads == 0 {
             return None;

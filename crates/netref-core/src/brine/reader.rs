@@ -347,12 +347,13 @@ impl<'a> Reader<'a> {
         if digits.len() > self.max_int_digits {
             return Err(DecodeError::IntTooLong { digits: digits.len(), max: self.max_int_digits });
         }
-        let begins_well = match digits {
+        let canonical = match digits {
             [] => false,
-            [b'0', rest @ ..] => rest.is_empty() && text.len() == 1,
-            _ => true,
+            [b'0'] => text.len() == 1,
+            [b'0', ..] => false,
+            _ => digits.iter().all(u8::is_ascii_digit),
         };
-        if !begins_well || !digits.iter().all(u8::is_ascii_digit) {
+        if !canonical {
             return Err(DecodeError::BadInt);
         }
         if digits.len() <= SHORT_INT {
