@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub struct Link<H: Host> {
     pub(super) unsettled: AtomicBool,
     /// True if there may be requests in the session that are to be written with what comes next.
     pub(super) holds_requests: AtomicBool,
+    /// How many threads wait for the transport to have room, and write when it has.
+    pub(super) writers: AtomicUsize,
     /// The request whose answer goes out with the next one's, or [`NONE`].
     pub(super) joined: AtomicI64,
     pub(super) incoming: Mutex<Incoming>,
@@ -139,6 +141,7 @@ impl<H: Host> Link<H> {
             releases: session.releases().clone(),
             unsettled: AtomicBool::new(false),
             holds_requests: AtomicBool::new(false),
+            writers: AtomicUsize::new(0),
             joined: AtomicI64::new(NONE),
             session: Mutex::new(session),
             unsent: Mutex::default(),
@@ -458,9 +461,10 @@ impl<H: Host> Watched for Link<H> {
         let is_needed = self.tick_backlog();
         let glance = self.turn.look();
         let quiet = self.last_epoch.swap(glance.epoch, Ordering::AcqRel) == glance.epoch;
-        let has_answers = self.unsettled.load(Ordering::Acquire);
+        let is_written = self.writers.load(Ordering::Acquire) > 0;
+        let has_answers = self.unsettled.load(Ordering::Acquire) && !is_written;
         let again = match () {
-            () if quiet && !is_needed => Look::Done,
+            () if quiet && !is_needed && !is_written => Look::Done,
             // Somebody has asked for it already.
             () if self.watched.swap(true, Ordering::AcqRel) => Look::Done,
             // Those of the requests that come may be joined again.
@@ -477,6 +481,10 @@ impl<H: Host> Watched for Link<H> {
                 self.spawn(|link| link.read_in_background());
                 return again;
             }
+        }
+        // Whoever waits for room has the transport to itself, rather than wake up with others whenever it has some.
+        if is_written {
+            return again;
         }
         // Neither waiting for room nor what follows from the end (user code) is for the thread that watches.
         match self.flush() {

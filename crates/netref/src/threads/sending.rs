@@ -378,7 +378,7 @@ impl<H: Host> Link<H> {
                     if self.may_read() && self.turn.try_take() {
                         self.read_until(&Goal::Output, deadline)?;
                     } else {
-                        self.wait_to_write(deadline)?;
+                        self.wait_to_write(deadline).inspect_err(|_| self.be_watched())?;
                     }
                 }
             }
@@ -399,8 +399,16 @@ impl<H: Host> Link<H> {
         let heeds_signals = self.host.heeds_signals();
         let until =
             if heeds_signals { earlier(deadline, Some(Instant::now() + SIGNAL_CHECK)) } else { deadline };
-        let waited = self.host.blocking(|| self.transport.wait(Interest::Write, until));
+        let waited = self.host.blocking(|| self.wait_for_transport(Interest::Write, until));
         if heeds_signals || waited.is_err() { self.host.check_signals() } else { Ok(()) }
+    }
+
+    /// Waits until the transport has room, or also until it has input. The caller flushes then.
+    pub(super) fn wait_for_transport(&self, interest: Interest, until: Option<Instant>) -> io::Result<()> {
+        self.writers.fetch_add(1, Ordering::AcqRel);
+        let waited = self.transport.wait(interest, until);
+        self.writers.fetch_sub(1, Ordering::AcqRel);
+        waited
     }
 
     /// Writes what the transport takes without waiting.

@@ -317,7 +317,7 @@ impl<H: Host> Link<H> {
             let space = incoming.space(is_step || self.transport.reads_exactly());
             let outcome = self.host.blocking(|| {
                 if is_full {
-                    self.transport.wait(Interest::ReadOrWrite, earlier(until, given_up_at))?;
+                    self.wait_for_transport(Interest::ReadOrWrite, earlier(until, given_up_at))?;
                 }
                 let until = if is_full || failure.is_some() { Some(Instant::now()) } else { until };
                 self.transport.receive(space, until)

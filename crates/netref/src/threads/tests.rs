@@ -124,26 +124,48 @@ impl Host for Sleepy {
     }
 }
 
-/// Says when somebody reads from it, and is silent until it is closed.
+/// Says when somebody waits for it, which takes until it is closed.
 struct Silent {
-    reads: mpsc::Sender<()>,
+    has_room: bool,
+    sleepers: mpsc::Sender<()>,
+    writes: AtomicUsize,
     is_closed: Mutex<bool>,
     closed: Condvar,
 }
 
-impl Transport for Silent {
-    fn receive(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
-        let _ = self.reads.send(());
+impl Silent {
+    fn new(has_room: bool) -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (sleepers, sleeps) = mpsc::channel();
+        let (writes, is_closed, closed) = (AtomicUsize::new(0), Mutex::new(false), Condvar::new());
+        (Arc::new(Self { has_room, sleepers, writes, is_closed, closed }), sleeps)
+    }
+
+    fn sleep(&self) {
+        let _ = self.sleepers.send(());
         let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.closed.wait_while(is_closed, |is_closed| !*is_closed));
+    }
+}
+
+impl Transport for Arc<Silent> {
+    fn receive(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        self.sleep();
         Ok(0)
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if self.has_room {
+            return Ok(bytes.len());
+        }
+        let is_closed = *self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(if is_closed { io::ErrorKind::BrokenPipe } else { io::ErrorKind::WouldBlock }.into())
     }
 
     fn wait(&self, _: Interest, _: Option<Instant>) -> io::Result<()> {
+        if !self.has_room {
+            self.sleep();
+        }
         Ok(())
     }
 
@@ -153,13 +175,32 @@ impl Transport for Silent {
     }
 }
 
+/// While a large message went out, the watch took every chance to write some of it, and had a thread of the pool wait for room
+/// as well: three threads woke up whenever there was some.
+#[test]
+fn the_watch_leaves_it_to_who_waits_for_room_to_write() {
+    let (full, sleeps) = Silent::new(false);
+    let link = Link::new(Idle, Box::new(full.clone()), LinkOptions::default());
+    assert!(link.turn.try_take());
+    let calling = link.clone();
+    let caller = thread::spawn(move || calling.start(handlers::PING, None, |boxer| boxer.no_arguments()));
+    let outcome = sleeps.recv_timeout(Duration::from_secs(10));
+    let writes = full.writes.load(Ordering::Relaxed);
+    let looks = [link.clone().tick(), link.clone().tick()];
+    let writes_since = full.writes.load(Ordering::Relaxed) - writes;
+    link.end(EndReason::ClosedHere);
+    assert!(outcome.is_ok(), "nobody waits for room");
+    assert_eq!(writes_since, 0);
+    assert!(looks.contains(&Look::Later), "it goes on being watched: {looks:?}");
+    assert!(caller.join().is_ok());
+}
+
 /// A thread that was woken to read, between the decision to sleep and the sleep, slept on, and nobody read ever after: the
 /// wake-up went to the interpreter's code, which sleeps where two threads come to something for the first time. Two of a
 /// server's first clients were never heard again, and their end was not noticed.
 #[test]
 fn a_wake_up_that_comes_while_the_host_sleeps_is_not_lost() {
-    let (reads, read) = mpsc::channel();
-    let silent = Silent { reads, is_closed: Mutex::new(false), closed: Condvar::new() };
+    let (silent, sleeps) = Silent::new(true);
     let (about_to_sleep, woken, has_slept) = (Barrier::new(2), Barrier::new(2), AtomicBool::new(false));
     let host = Sleepy { about_to_sleep, woken, has_slept };
     let options = LinkOptions { background: false, ..LinkOptions::default() };
@@ -170,7 +211,7 @@ fn a_wake_up_that_comes_while_the_host_sleeps_is_not_lost() {
     link.host().about_to_sleep.wait();
     assert!(!link.turn.give_up(), "the thread that serves waits to read");
     link.host().woken.wait();
-    let outcome = read.recv_timeout(Duration::from_secs(10));
+    let outcome = sleeps.recv_timeout(Duration::from_secs(10));
     link.end(EndReason::ClosedHere);
     assert!(outcome.is_ok(), "nobody reads");
     assert!(matches!(server.map(thread::JoinHandle::join), Ok(Ok(Ok(())))));
