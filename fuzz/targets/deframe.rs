@@ -1,13 +1,15 @@
 //! A stream of bytes in pieces of any size gives the same payloads, and the same error, as in one piece; also if no more is asked for
-//! than is missing, and if a few bytes do not tell whether a payload is a reply.
+//! than is missing, if a few bytes do not tell whether a payload is a reply, and if some of a large one is received elsewhere.
 
 use std::iter::repeat_n;
+use std::ops::Range;
 
 use netref_core::Limits;
 use netref_core::frame::{Deframer, FrameError, HEADER_LEN};
+use netref_core::payload::Place;
 
 /// Payloads that the input leaves out: as many zeros as the header before them claims, of three frames at most.
-const LEFT_OUT: std::ops::Range<usize> = 200_000..2_000_000;
+const LEFT_OUT: Range<usize> = 200_000..2_000_000;
 
 /// Runs the target on one input; a panic is a finding.
 pub fn run(input: &[u8]) {
@@ -21,9 +23,12 @@ pub fn run(input: &[u8]) {
         // It takes so many bytes to tell.
         _ => beginning.get(usize::from(pieces[1] % 64)).map(|byte| byte.is_multiple_of(2)),
     };
-    let whole = deframe(&stream, &[255], &limits, is_reply, false);
-    assert_eq!(deframe(&stream, pieces, &limits, is_reply, false), whole);
-    assert_eq!(deframe(&stream, pieces, &limits, is_reply, true), whole);
+    let start = 16 * usize::from(pieces[2]);
+    let landing = start..start + (usize::from(pieces[3]) << 13);
+    let whole = deframe(&stream, &[255], &limits, is_reply, false, None);
+    assert_eq!(deframe(&stream, pieces, &limits, is_reply, false, None), whole);
+    assert_eq!(deframe(&stream, pieces, &limits, is_reply, false, Some(&landing)), whole);
+    assert_eq!(deframe(&stream, pieces, &limits, is_reply, true, Some(&landing)), whole);
 }
 
 fn filled(mut rest: &[u8]) -> Vec<u8> {
@@ -45,6 +50,21 @@ fn filled(mut rest: &[u8]) -> Vec<u8> {
     stream
 }
 
+/// Where bytes land.
+struct Room(Vec<u8>);
+
+impl Place for Room {
+    fn space(&mut self, range: Range<usize>) -> &mut [u8] {
+        &mut self.0[range]
+    }
+}
+
+impl AsRef<[u8]> for Room {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// All payloads, and the error that ended them. Pieces are as long as `pieces` says in turn, and longer where much is left.
 fn deframe(
     mut stream: &[u8],
@@ -52,6 +72,7 @@ fn deframe(
     limits: &Limits,
     is_reply: impl Fn(&[u8]) -> Option<bool>,
     exactly: bool,
+    landing: Option<&Range<usize>>,
 ) -> (Vec<Vec<u8>>, Option<FrameError>) {
     let mut deframer = Deframer::default();
     let (mut payloads, total) = (Vec::new(), stream.len());
@@ -70,13 +91,16 @@ fn deframe(
         stream = &stream[count..];
         loop {
             match deframer.next_payload(limits, &is_reply) {
-                Ok(Some(payload)) => payloads.push(payload.to_vec()),
+                Ok(Some(payload)) => payloads.push(payload.pieces().concat()),
                 Ok(None) => break,
                 Err(error) => {
                     assert!(deframer.beginning().len() <= 64);
                     return (payloads, Some(error));
                 }
             }
+        }
+        if let (Some(bytes), Some(_)) = (landing, deframer.large_beginning()) {
+            deframer.land(bytes.clone(), Box::new(Room(vec![0; bytes.len()])));
         }
         assert!(deframer.is_mid_frame() || deframer.claimed().is_none());
         assert!(

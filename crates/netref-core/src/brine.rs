@@ -12,5 +12,5 @@ mod writer;
 /// arrived.
 const SHARED_MIN: usize = 64 * 1024;
 
-pub use reader::{DecodeError, Reader, Token, read, scalar, skip};
+pub use reader::{DecodeError, Reader, Token, read, read_bytes, scalar, skip};
 pub use writer::{EncodeError, Writer};

@@ -3,11 +3,13 @@
 //! [`seal`] finishes an outgoing [`Frame`]; a [`Deframer`] cuts arriving bytes into payloads, whatever way the transport
 //! chopped them up.
 
-use bytes::Bytes;
+use std::ops::Range;
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::limits::Limits;
 use crate::memory;
+use crate::payload::{Payload, Place};
 
 mod large;
 mod sealing;
@@ -225,7 +227,7 @@ impl Deframer {
         &mut self,
         limits: &Limits,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
-    ) -> Result<Option<Bytes>, FrameError> {
+    ) -> Result<Option<Payload>, FrameError> {
         if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
             self.small_ones = Some(0);
             return large.into_payload(&self.spare).map(Some);
@@ -274,6 +276,19 @@ impl Deframer {
         self.start += HEADER_LEN + claimed + 1;
         self.count_small_one();
         Ok(Some(payload.into()))
+    }
+
+    /// What has arrived of a large payload, once for each: so that [`land`](Self::land) can follow.
+    pub fn large_beginning(&mut self) -> Option<&[u8]> {
+        self.large.as_mut()?.beginning()
+    }
+
+    /// Has these bytes of the large payload under way received into that place, of which the payload then says that they are
+    /// there. They are copied if it is too late for that.
+    pub fn land(&mut self, bytes: Range<usize>, place: Box<dyn Place>) {
+        if let Some(large) = &mut self.large {
+            large.land(bytes, place, &self.spare);
+        }
     }
 
     fn count_small_one(&mut self) {

@@ -8,6 +8,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`frame`] | length-prefixed, optionally compressed frames; a [`Deframer`](frame::Deframer) for any chunking |
+//! | [`payload`] | what a frame holds, with large bytes in memory of the driver's |
 //! | [`brine`] | plain immutable data as bytes, byte for byte what stock RPyC writes |
 //! | [`boxing`] | objects by value or by reference, in one walk between an object [`World`] and bytes |
 //! | [`copy`] | the form of copies by value, between netref peers |
@@ -38,6 +39,7 @@ pub mod frame;
 pub mod limits;
 pub mod memory;
 pub mod message;
+pub mod payload;
 pub mod policy;
 pub mod refs;
 pub mod registry;

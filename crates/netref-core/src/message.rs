@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::boxing::{self, Boxer, Claim, Claimed, Claims};
 use crate::brine::{self, DecodeError, EncodeError, Reader, Writer};
 use crate::exception::ExceptionData;
 use crate::frame::{self, Compression, Frame, Shared};
 use crate::limits::Limits;
 use crate::memory::Held;
+use crate::payload::Payload;
 use crate::refs::{IdPack, PackRef, Releases};
 use crate::request::handlers;
 use crate::threads::Threads;
@@ -222,7 +221,7 @@ pub struct Inbound<O> {
     pub(crate) parent: Option<Seq>,
     pub(crate) thread: Option<u64>,
     pub(crate) depth: usize,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Payload,
     /// Where the box (or the exception) starts.
     pub(crate) body: usize,
     pub(crate) claims: ClaimQueue<O>,

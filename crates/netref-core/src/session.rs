@@ -1,10 +1,9 @@
 //! One connection's state.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-
-use bytes::Bytes;
 
 use crate::boxing::ScanError;
 use crate::brine::{self, DecodeError};
@@ -15,6 +14,7 @@ use crate::frame::{Compression, Frame, FrameError, Piece};
 use crate::limits::Limits;
 use crate::memory::Store;
 use crate::message::{Dialect, Draft, Handler, Head, Inbound, Kind, Seq, read_head};
+use crate::payload::Payload;
 use crate::refs::{Exports, IdPack, Releases};
 use crate::request::handlers;
 use crate::threads::Threads;
@@ -32,6 +32,9 @@ pub use outgoing::{Outgoing, ReplyKind, Sealed, Unsendable};
 /// Calls given up that are remembered, so that a late reply may be as long as any reply. Those of a peer that never answers
 /// would pile up otherwise.
 const MAX_ABANDONED: usize = 1024;
+
+/// Bytes of this length are worth being received to where they are to be.
+const LARGE_BYTES: usize = 256 * 1024;
 
 /// Small frames are joined until a piece of output is this long, so that one write carries many.
 const JOIN_OUTPUT: usize = 64 * 1024;
@@ -406,7 +409,7 @@ impl<O: Clone, T> Session<O, T> {
     ///
     /// # Errors
     /// [`ProtocolError`]: the connection cannot go on.
-    pub fn accept(&mut self, payload: impl Into<Bytes>) -> Result<Event<O, T>, ProtocolError> {
+    pub fn accept(&mut self, payload: impl Into<Payload>) -> Result<Event<O, T>, ProtocolError> {
         let mut payload = payload.into();
         if self.ended {
             return Ok(Event::Handled);
@@ -415,14 +418,14 @@ impl<O: Clone, T> Session<O, T> {
             Some(_) => Some(Threads::take(&mut payload)?),
             None => None,
         };
-        let dialect = self.check_dialect(&payload)?;
+        let dialect = self.check_dialect(&payload.bytes)?;
         // An empty frame carries nothing; stock ignores it too.
         if payload.is_empty() {
             return Ok(Event::Handled);
         }
         self.heard = true;
         self.counters.messages_received += 1;
-        let head = read_head(dialect, &payload, &self.limits)?.0;
+        let head = read_head(dialect, &payload.bytes, &self.limits)?.0;
         match head.kind {
             Kind::Request => {
                 if let (Some(binding), Some(threads)) = (&mut self.binding, threads) {
@@ -439,7 +442,8 @@ impl<O: Clone, T> Session<O, T> {
     /// may be.
     #[must_use]
     pub fn expects(&self, beginning: &[u8]) -> Option<bool> {
-        match read_head(self.dialect.unwrap_or_default(), beginning, &self.limits) {
+        let message = self.message_in(beginning)?;
+        match read_head(self.dialect.unwrap_or_default(), message, &self.limits) {
             Ok((Head { kind: Kind::Request, .. }, _)) => Some(false),
             Ok((Head { seq, .. }, _)) => {
                 Some(self.pending.contains_key(&seq) || self.abandoned.contains(&seq))
@@ -449,11 +453,29 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
+    /// Where in the payload that begins with these bytes the first large ones are that it carries, if the beginning tells. A
+    /// driver may have its [`Deframer`](crate::frame::Deframer) receive them to where they are to be.
+    #[must_use]
+    pub fn large_bytes(&self, beginning: &[u8]) -> Option<Range<usize>> {
+        let message = self.message_in(beginning)?;
+        let dialect = self.dialect.or_else(|| Dialect::detect(message))?;
+        let (_, mut reader) = read_head(dialect, message, &self.limits).ok()?;
+        let Range { start, end } = reader.find_bytes(LARGE_BYTES)?;
+        let before = beginning.len() - message.len();
+        Some(before + start..end.checked_add(before)?)
+    }
+
+    /// The message in a payload that begins with these bytes.
+    fn message_in<'a>(&self, beginning: &'a [u8]) -> Option<&'a [u8]> {
+        beginning.get(if self.binding.is_some() { Threads::SIZE } else { 0 }..)
+    }
+
     /// Tells the peer that its request, whose payload begins with these bytes, is too large to be taken, if they say which
     /// request it is. The connection cannot go on: once the answer is written, it has to [end](Self::end).
     pub fn refuse_frame(&mut self, beginning: &[u8], error: &FrameError) {
-        let Some(dialect) = self.dialect.or_else(|| Dialect::detect(beginning)) else { return };
-        let head = read_head(dialect, beginning, &self.limits);
+        let Some(message) = self.message_in(beginning) else { return };
+        let Some(dialect) = self.dialect.or_else(|| Dialect::detect(message)) else { return };
+        let head = read_head(dialect, message, &self.limits);
         if let Ok((Head { kind: Kind::Request, seq, .. }, _)) = head
             && !self.ended
         {

@@ -2,9 +2,8 @@
 //!
 //! Both sides must have chosen it: nothing on the wire says so.
 
-use bytes::{Buf, Bytes};
-
 use crate::brine::DecodeError;
+use crate::payload::Payload;
 
 /// Before each message: which thread of the sender's it is from, and which thread of the receiver's it is for.
 ///
@@ -18,7 +17,8 @@ pub struct Threads {
 }
 
 impl Threads {
-    const SIZE: usize = 16;
+    /// How long they are on the wire.
+    pub const SIZE: usize = 16;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
@@ -28,8 +28,8 @@ impl Threads {
     }
 
     /// Takes the numbers off the front of a payload.
-    pub(crate) fn take(payload: &mut Bytes) -> Result<Self, DecodeError> {
-        let mut next = || payload.try_get_u64().map_err(|_| DecodeError::UnexpectedEnd);
+    pub(crate) fn take(payload: &mut Payload) -> Result<Self, DecodeError> {
+        let mut next = || payload.take_u64().ok_or(DecodeError::UnexpectedEnd);
         Ok(Self { from: next()?, to: next()? })
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::brine::{DecodeError, EncodeError, Reader, Writer};
+use crate::payload::Place;
 use crate::refs::{IdPack, PackRef};
 
 /// A world of objects: Python's, or the values of the Rust API.
@@ -103,6 +104,13 @@ pub trait World {
     /// As [`bytes`](Self::bytes).
     fn shared_bytes(&self, value: Bytes) -> Result<Self::Object, Self::Error> {
         self.bytes(&value)
+    }
+    /// Builds bytes from what has landed in a place that the driver of this world has made.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    fn landed_bytes(&self, place: &dyn Place) -> Result<Self::Object, Self::Error> {
+        self.bytes(place.as_ref())
     }
     /// Builds a str.
     ///

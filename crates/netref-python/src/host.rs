@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use netref::threads::{Closed, Host, Interrupted, Link};
 use netref_core::message::Inbound;
+use netref_core::payload::Place;
 use netref_core::refs::{IdPack, PackRef, give_room_back};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::intern;
@@ -15,6 +16,7 @@ use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 use crate::classes::ProxyClasses;
 use crate::connection::Connection;
+use crate::memory::ReceivedBytes;
 use crate::proxy::BaseNetref;
 use crate::world::Shared;
 use crate::{exit, green, proxy, requests, user_code};
@@ -195,6 +197,10 @@ impl Host for PyHost {
             // What ends a wait elsewhere ends nothing here.
             drop(INTERRUPT.take());
         });
+    }
+
+    fn place(&self, len: usize) -> Option<Box<dyn Place>> {
+        Some(Box::new(ReceivedBytes::new(len)?))
     }
 
     fn heeds_signals(&self) -> bool {

@@ -2,8 +2,10 @@
 //! them in the same way.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::Range;
 
 use bytes::Bytes;
+use netref_core::payload::Place;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySlice};
@@ -48,17 +50,78 @@ unsafe impl GlobalAlloc for HugePages {
 /// # Errors
 /// `MemoryError`.
 pub(crate) fn new_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    // SAFETY: the object is new and nobody else's, but for the one without any bytes, to which nothing is written. It has room for
-    // as many as it was asked for, which no slice has more of than `isize::MAX`; all of them are written. A null pointer comes
-    // with an exception set.
-    #[expect(unsafe_code, reason = "PyO3 writes the bytes twice, or panics where memory is short")]
+    let (bytes, room) = bytes_to_be_filled(py, content.len())?;
+    advise(room, content.len());
+    // SAFETY: there is room for as many bytes, in memory that is new, so that it is not the content's. To the object without any,
+    // which is not new, none are written.
+    #[expect(unsafe_code, reason = "PyO3 panics where memory is short")]
     unsafe {
-        let object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), content.len().cast_signed());
-        let bytes: Bound<'py, PyAny> = Bound::from_owned_ptr_or_err(py, object)?;
-        let room: *mut u8 = ffi::PyBytes_AsString(object).cast();
-        advise(room, content.len());
         room.copy_from_nonoverlapping(content.as_ptr(), content.len());
-        Ok(bytes.cast_into_unchecked())
+    }
+    Ok(bytes)
+}
+
+/// Bytes that are being received. Until all of them are there, nobody else has a reference to the object.
+pub(crate) struct ReceivedBytes {
+    object: Py<PyBytes>,
+    data: *mut u8,
+    len: usize,
+    /// How many of them have been written to.
+    written: usize,
+}
+
+// SAFETY: what the pointer points to belongs to the object, which nobody else has before all of it is written, and is changed
+// through `&mut self` alone. The object is given back by who attaches to the interpreter for it.
+#[expect(unsafe_code, reason = "see above")]
+unsafe impl Send for ReceivedBytes {}
+// SAFETY: the same.
+#[expect(unsafe_code, reason = "see above")]
+unsafe impl Sync for ReceivedBytes {}
+
+impl ReceivedBytes {
+    /// None if there is no memory for so many, or there are to be none at all: those there is one object of.
+    pub(crate) fn new(len: usize) -> Option<Self> {
+        if len == 0 {
+            return None;
+        }
+        Python::attach(|py| {
+            let (object, data) = bytes_to_be_filled(py, len).ok()?;
+            Some(Self { object: object.unbind(), data, len, written: 0 })
+        })
+    }
+
+    /// The object, once all of it has been received.
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        (self.written == self.len).then(|| self.object.bind(py).clone())
+    }
+}
+
+impl Place for ReceivedBytes {
+    fn space(&mut self, range: Range<usize>) -> &mut [u8] {
+        assert!(range.start <= self.written && range.start <= range.end && range.end <= self.len);
+        // Not from the start: a huge page is taken whole for its first byte, and perhaps no more will come.
+        if self.written < LARGE && range.end >= LARGE {
+            advise(self.data.wrapping_add(range.end), self.len - range.end);
+        }
+        // SAFETY: this is within the object's bytes, to which nobody else has a reference, and all of it has been written to.
+        #[expect(unsafe_code, reason = "PyO3 has no bytes that can be written to later")]
+        unsafe {
+            if range.end > self.written {
+                self.data.add(self.written).write_bytes(0, range.end - self.written);
+                self.written = range.end;
+            }
+            std::slice::from_raw_parts_mut(self.data.add(range.start), range.len())
+        }
+    }
+}
+
+impl AsRef<[u8]> for ReceivedBytes {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: so many of the object's bytes have been written to; they change through `&mut self` alone.
+        #[expect(unsafe_code, reason = "see above")]
+        unsafe {
+            std::slice::from_raw_parts(self.data, self.written)
+        }
     }
 }
 
@@ -123,6 +186,18 @@ fn bytearray_to_be_filled(py: Python<'_>, len: usize) -> PyResult<(Bound<'_, PyB
         let bytes: Bound<'_, PyAny> = Bound::from_owned_ptr_or_err(py, object)?;
         let room: *mut u8 = ffi::PyByteArray_AsString(object).cast();
         advise(room, len);
+        Ok((bytes.cast_into_unchecked(), room))
+    }
+}
+
+/// Bytes, and where their content is to be written before anybody else has a reference to them.
+fn bytes_to_be_filled(py: Python<'_>, len: usize) -> PyResult<(Bound<'_, PyBytes>, *mut u8)> {
+    // SAFETY: a null pointer instead of content makes for memory that is not written to; instead of an object, for an exception.
+    #[expect(unsafe_code, reason = "PyO3 writes the bytes twice, or panics where memory is short")]
+    unsafe {
+        let object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len.cast_signed());
+        let bytes: Bound<'_, PyAny> = Bound::from_owned_ptr_or_err(py, object)?;
+        let room: *mut u8 = ffi::PyBytes_AsString(object).cast();
         Ok((bytes.cast_into_unchecked(), room))
     }
 }

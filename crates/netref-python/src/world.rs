@@ -1,5 +1,6 @@
 //! Python objects to and from brine and boxes.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use netref::threads::Link;
 use netref_core::brine::{EncodeError, Reader, Writer};
+use netref_core::payload::Place;
 use netref_core::refs::{IdPack, PackRef};
 use netref_core::world::{Reference, World};
 use pyo3::exceptions::PyValueError;
@@ -23,7 +25,7 @@ use crate::connection::Connection;
 use crate::copying::{self, ByValue};
 use crate::errors::WorldError;
 use crate::host::PyHost;
-use crate::memory::new_bytes;
+use crate::memory::{ReceivedBytes, new_bytes};
 use crate::proxy::BaseNetref;
 use crate::{exit, requests, user_code};
 
@@ -331,6 +333,14 @@ impl<'py> World for Objects<'_, 'py> {
 
     fn bytes(&self, value: &[u8]) -> Result<Bound<'py, PyAny>, WorldError> {
         Ok(new_bytes(self.py, value)?.into_any())
+    }
+
+    fn landed_bytes(&self, place: &dyn Place) -> Result<Bound<'py, PyAny>, WorldError> {
+        let received = (place as &dyn Any).downcast_ref::<ReceivedBytes>();
+        match received.and_then(|received| received.object(self.py)) {
+            Some(bytes) => Ok(bytes.into_any()),
+            None => self.bytes(place.as_ref()),
+        }
     }
 
     fn str(&self, value: &str) -> Result<Bound<'py, PyAny>, WorldError> {

@@ -1,12 +1,13 @@
 //! What arrives on a connection: frames, the time that each may take, and the memory that unfinished ones may take together.
 //! For both drivers.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use netref_core::frame::{Deframer, FrameError};
 use netref_core::limits::Limits;
+use netref_core::payload::{Payload, Place};
 
 use crate::buffered::{self, Share, Wake};
 use crate::failure::EndReason;
@@ -71,11 +72,13 @@ impl Incoming {
         self.deframer.missing() == 0
     }
 
-    /// The next whole frame's payload; see [`Deframer::next_payload`].
+    /// The next whole frame's payload; see [`Deframer::next_payload`]. `place` says where bytes of a payload that begins with
+    /// those are to be received; see [`Deframer::land`].
     pub(crate) fn next_payload(
         &mut self,
         expects: impl FnOnce(&[u8]) -> Option<bool>,
-    ) -> Result<Option<Bytes>, FrameError> {
+        place: impl FnOnce(&[u8]) -> Option<(Range<usize>, Box<dyn Place>)>,
+    ) -> Result<Option<Payload>, FrameError> {
         // Where too little is left, somebody has to go.
         if !memory::arrived(std::mem::take(&mut self.unnoted)) && !buffered::end_largest() {
             return Err(FrameError::OutOfMemory { size: self.deframer.claimed().unwrap_or(0) });
@@ -84,6 +87,8 @@ impl Incoming {
         if payload.is_some() {
             self.began = None;
             self.unnoted += MESSAGE;
+        } else if let Some((bytes, place)) = self.deframer.large_beginning().and_then(place) {
+            self.deframer.land(bytes, place);
         }
         Ok(payload)
     }

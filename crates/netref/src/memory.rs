@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use netref_core::memory::{RESERVE, Store, can_be_had, pass_through};
@@ -66,6 +66,15 @@ pub(crate) fn arrived(bytes: usize) -> bool {
         ARRIVED.store(0, Ordering::Relaxed);
     }
     is_there
+}
+
+/// Whether memory that was asked for is taken only when it is written to: there is no limit on addresses, and the system does not
+/// set memory aside for all that anybody asks for.
+pub(crate) fn is_taken_as_written() -> bool {
+    static OVERCOMMITS: LazyLock<bool> = LazyLock::new(|| {
+        !std::fs::read("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.starts_with(b"2"))
+    });
+    *OVERCOMMITS && getrlimit(Resource::As).current.is_none()
 }
 
 /// For how many clients of a server, or requests of theirs, there is room at a time, each with a thread.

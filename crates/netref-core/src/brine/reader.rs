@@ -1,8 +1,9 @@
-use bytes::Bytes;
+use std::ops::Range;
 
 use super::{SHARED_MIN, tags};
 use crate::limits::Limits;
 use crate::memory;
+use crate::payload::{Landed, Payload};
 use crate::world::World;
 
 /// What was wrong with bytes from the peer.
@@ -69,7 +70,11 @@ pub enum DecodeError {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     /// Whose bytes they are, if large ones may be kept as they are.
-    source: Option<&'a Bytes>,
+    source: Option<&'a Payload>,
+    /// Bytes that are elsewhere, and have not been read.
+    landed: Option<&'a Landed>,
+    /// How many bytes there are in all.
+    size: usize,
     at: usize,
     depth: usize,
     max_depth: usize,
@@ -120,6 +125,8 @@ impl<'a> Reader<'a> {
         Self {
             bytes,
             source: None,
+            landed: None,
+            size: bytes.len(),
             at: 0,
             depth: 0,
             max_depth: limits.depth(),
@@ -129,9 +136,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same, for bytes that are kept if they are large.
-    pub(crate) fn of(source: &'a Bytes, limits: &Limits) -> Self {
-        Self { source: Some(source), ..Self::new(source, limits) }
+    /// The same, for a payload whose bytes are kept if they are large.
+    pub(crate) fn of(source: &'a Payload, limits: &Limits) -> Self {
+        let size = source.len();
+        let budget = limits.max_decoded.saturating_add(size);
+        let landed = source.landed.as_deref();
+        Self { source: Some(source), landed, size, budget, ..Self::new(&source.bytes, limits) }
     }
 
     /// Bytes consumed so far.
@@ -149,15 +159,14 @@ impl<'a> Reader<'a> {
         if memory::is_there(self.cost().saturating_mul(2)) {
             Ok(())
         } else {
-            Err(DecodeError::OutOfMemory { size: self.bytes.len() })
+            Err(DecodeError::OutOfMemory { size: self.size })
         }
     }
 
     /// What the objects take that have been read over.
     pub(crate) fn cost(&self) -> usize {
-        let size = self.bytes.len();
         // The budget began with the message's own bytes on top of the limit.
-        self.max_decoded.saturating_add(size).saturating_sub(self.budget).max(size)
+        self.max_decoded.saturating_add(self.size).saturating_sub(self.budget).max(self.size)
     }
 
     /// Checks that nothing is left.
@@ -165,7 +174,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::TrailingBytes`] if something is.
     pub fn finish(&self) -> Result<(), DecodeError> {
-        match self.bytes.len() - self.at {
+        let elsewhere = self.landed.map_or(0, |landed| landed.content().len());
+        match self.bytes.len() - self.at + elsewhere {
             0 => Ok(()),
             left => Err(DecodeError::TrailingBytes(left)),
         }
@@ -250,6 +260,20 @@ impl<'a> Reader<'a> {
         self.at = at;
     }
 
+    /// Reads on to bytes that are at least so long, and says where they are: if not all of them are there, where they will be.
+    pub(crate) fn find_bytes(&mut self, min: usize) -> Option<Range<usize>> {
+        loop {
+            if self.bytes.get(self.at) == Some(&tags::BYTES_L4) {
+                let mut ahead = Self { at: self.at + 1, ..self.clone() };
+                let len = ahead.u32().ok()?;
+                if len >= min {
+                    return Some(ahead.at..ahead.at.checked_add(len)?);
+                }
+            }
+            self.next().ok()?;
+        }
+    }
+
     /// Reads one scalar, or the head of a sequence whose items follow.
     ///
     /// # Errors
@@ -318,7 +342,16 @@ impl<'a> Reader<'a> {
             tags::BYTES_0 => 0,
             tags::BYTES_1..=tags::BYTES_4 => usize::from(tag - tags::BYTES_1) + 1,
             tags::BYTES_L1 => usize::from(self.byte()?),
-            tags::BYTES_L4 => self.u32()?,
+            tags::BYTES_L4 => {
+                let len = self.u32()?;
+                if let Some(landed) = self.landed
+                    && (landed.at, landed.content().len()) == (self.at, len)
+                {
+                    self.landed = None;
+                    return Ok(landed.content());
+                }
+                len
+            }
             _ => return Err(DecodeError::Expected { expected: "a byte string" }),
         };
         self.take(len)
@@ -440,11 +473,16 @@ fn read_slice<W: World>(world: &W, reader: &mut Reader<'_>) -> Result<W::Object,
     world.slice(start, stop, step)
 }
 
-/// Builds bytes, without copying them if they are most of the message.
-fn read_bytes<W: World>(world: &W, reader: &Reader<'_>, value: &[u8]) -> Result<W::Object, W::Error> {
-    match reader.source {
-        Some(source) if value.len() > source.len() / 2 && value.len() >= SHARED_MIN => {
-            world.shared_bytes(source.slice_ref(value))
+/// Builds bytes that were read, without copying them if they are most of the message, or in memory of the driver's.
+///
+/// # Errors
+/// What the world finds wrong with them.
+pub fn read_bytes<W: World>(world: &W, reader: &Reader<'_>, value: &[u8]) -> Result<W::Object, W::Error> {
+    let Some(source) = reader.source else { return world.bytes(value) };
+    match &source.landed {
+        Some(landed) if std::ptr::eq(landed.content(), value) => world.landed_bytes(&*landed.place),
+        _ if value.len() > source.bytes.len() / 2 && value.len() >= SHARED_MIN => {
+            world.shared_bytes(source.bytes.slice_ref(value))
         }
         _ => world.bytes(value),
     }

@@ -1,7 +1,5 @@
 //! What a session does with messages of the peer.
 
-use bytes::Bytes;
-
 use super::{Admission, Event, NONE, Offer, Pending, ProtocolError, QUIET_SEQ, Session};
 use crate::boxing::{self, ScanError};
 use crate::brine::{self, DecodeError, Token};
@@ -10,6 +8,7 @@ use crate::extension::{DESCRIBE, HELLO, Hello};
 use crate::limits::Limits;
 use crate::memory::OutOfMemory;
 use crate::message::{ClaimQueue, Head, Inbound, Kind, Seq};
+use crate::payload::Payload;
 use crate::refs::ReleaseError;
 use crate::request::handlers;
 use crate::threads::Threads;
@@ -19,7 +18,7 @@ impl<O: Clone, T> Session<O, T> {
     pub(super) fn accept_request(
         &mut self,
         head: Head,
-        payload: Bytes,
+        payload: Payload,
         threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
         match self.scan_request(&head, &payload) {
@@ -39,7 +38,7 @@ impl<O: Clone, T> Session<O, T> {
     fn dispatch(
         &mut self,
         head: &Head,
-        payload: Bytes,
+        payload: Payload,
         request: Scanned<O>,
         threads: Option<Threads>,
     ) -> Result<Event<O, T>, ProtocolError> {
@@ -117,9 +116,9 @@ impl<O: Clone, T> Session<O, T> {
         Ok(())
     }
 
-    fn scan_request(&self, head: &Head, payload: &[u8]) -> Result<Scanned<O>, ScanError> {
+    fn scan_request(&self, head: &Head, payload: &Payload) -> Result<Scanned<O>, ScanError> {
         const WHAT: &str = "a request (handler, args)";
-        let mut reader = brine::Reader::new(payload, &self.limits);
+        let mut reader = brine::Reader::of(payload, &self.limits);
         reader.seek(head.body);
         let parts = reader.tuple(WHAT)?;
         if !(2..=3).contains(&parts) {
@@ -151,7 +150,11 @@ impl<O: Clone, T> Session<O, T> {
         Ok(Scanned { handler, body, parent, claims, cost: reader.cost() })
     }
 
-    pub(super) fn accept_reply(&mut self, head: Head, payload: Bytes) -> Result<Event<O, T>, ProtocolError> {
+    pub(super) fn accept_reply(
+        &mut self,
+        head: Head,
+        payload: Payload,
+    ) -> Result<Event<O, T>, ProtocolError> {
         let seq = head.seq;
         let pending = self.pending.remove(&seq);
         let was_abandoned = self.abandoned.remove(&seq);
@@ -179,8 +182,8 @@ impl<O: Clone, T> Session<O, T> {
         Ok(Event::Handled)
     }
 
-    fn scan_reply(&self, head: Head, payload: Bytes) -> Result<Inbound<O>, ScanError> {
-        let mut reader = brine::Reader::new(&payload, &self.limits);
+    fn scan_reply(&self, head: Head, payload: Payload) -> Result<Inbound<O>, ScanError> {
+        let mut reader = brine::Reader::of(&payload, &self.limits);
         reader.seek(head.body);
         let mut claims = Vec::new();
         let outcome = if head.kind == Kind::Reply {
@@ -211,12 +214,12 @@ impl<O: Clone, T> Session<O, T> {
         })
     }
 
-    fn accept_release(&mut self, seq: Seq, payload: &[u8], body: usize) {
+    fn accept_release(&mut self, seq: Seq, payload: &Payload, body: usize) {
         let is_quiet = self.features.quiet_del && seq == QUIET_SEQ;
         if is_quiet {
             self.answered(seq);
         }
-        let mut reader = brine::Reader::new(payload, &self.limits);
+        let mut reader = brine::Reader::of(payload, &self.limits);
         reader.seek(body);
         let outcome = match boxing::read_release(&mut reader) {
             Ok((pack, count)) => self.exports.take_back(pack, count),
@@ -236,20 +239,24 @@ impl<O: Clone, T> Session<O, T> {
         }
     }
 
-    fn accept_description(&mut self, seq: Seq, payload: &[u8], body: usize) {
+    fn accept_description(&mut self, seq: Seq, payload: &Payload, body: usize) {
         self.answered(seq);
         if payload.len() > description::LONGEST {
             return;
         }
-        let mut reader = brine::Reader::new(payload, &self.limits);
+        let mut reader = brine::Reader::of(payload, &self.limits);
         reader.seek(body);
         // What cannot be used is not kept: the peer will be asked.
         let _ = self.descriptions.read(&mut reader, &self.limits);
     }
 
     /// Answers a PING whose data is plain, without building it.
-    fn echo(&mut self, seq: Seq, payload: &[u8], body: usize) -> bool {
-        let mut reader = brine::Reader::new(payload, &self.limits);
+    fn echo(&mut self, seq: Seq, payload: &Payload, body: usize) -> bool {
+        // It is answered from one piece.
+        if payload.landed.is_some() {
+            return false;
+        }
+        let mut reader = brine::Reader::of(payload, &self.limits);
         reader.seek(body);
         if !matches!(boxing::enter_single_value(&mut reader), Ok(true)) {
             return false;
@@ -262,8 +269,8 @@ impl<O: Clone, T> Session<O, T> {
         true
     }
 
-    fn accept_hello(&mut self, seq: Seq, payload: &[u8], body: usize) {
-        let mut reader = brine::Reader::new(payload, &self.limits);
+    fn accept_hello(&mut self, seq: Seq, payload: &Payload, body: usize) {
+        let mut reader = brine::Reader::of(payload, &self.limits);
         reader.seek(body);
         let hello = match boxing::enter_value(&mut reader) {
             Ok(()) => Hello::read(&mut reader),

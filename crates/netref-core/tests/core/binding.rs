@@ -1,7 +1,7 @@
 //! Thread numbers on messages, with a side that was told to use them.
 
 use netref_core::extension::Features;
-use netref_core::frame::{Compression, Deframer};
+use netref_core::frame::{Compression, Deframer, FrameError};
 use netref_core::request::handlers;
 use netref_core::session::{Event, Options, ProtocolError, ReplyKind};
 use netref_core::{Dialect, Limits};
@@ -42,7 +42,8 @@ fn sent(side: &Side) -> Vec<(u64, u64)> {
             deframer.filled(count);
             rest = &rest[count..];
             while let Some(payload) = deframer.next_payload(&limits, |_| Some(false)).unwrap() {
-                let number = |at: usize| u64::from_be_bytes(payload[at..at + 8].try_into().unwrap());
+                let [numbers_first, ..] = payload.pieces();
+                let number = |at: usize| u64::from_be_bytes(numbers_first[at..at + 8].try_into().unwrap());
                 numbers.push((number(0), number(8)));
             }
         }
@@ -82,6 +83,25 @@ fn what_the_session_answers_itself_goes_back_to_who_asked_too() {
     let ping = from_to(THEIRS, OURS, &wire::plain_request(1, handlers::PING, &[int(3)]));
     assert!(matches!(side.session.borrow_mut().accept(ping), Ok(Event::Handled)));
     assert_eq!(sent(&side), [(OURS, THEIRS)]);
+}
+
+/// A reply longer than a request may be ended the connection: its number was looked for where those of the threads are.
+#[test]
+fn the_beginning_of_a_reply_is_behind_the_numbers() {
+    let side = side();
+    let message = side.session.borrow_mut().start_request(handlers::GETROOT, None);
+    let seq = message.seq();
+    side.session.borrow_mut().send_request(message.seal().unwrap(), 0).unwrap();
+    let reply = |seq| from_to(OURS, THEIRS, &wire::message(2, seq, &int(1)));
+    let expects = |beginning: &[u8]| side.session.borrow().expects(beginning);
+    assert_eq!(expects(&reply(seq)), Some(true));
+    assert_eq!(expects(&reply(seq + 1)), Some(false));
+    assert_eq!((expects(&reply(seq)[..10]), expects(&reply(seq)[..17])), (None, None));
+
+    let too_long = from_to(THEIRS, OURS, &wire::plain_request(9, handlers::PING, &[int(1)]));
+    let error = FrameError::TooLarge { claimed: 9, max: 8, limit: "max_frame" };
+    side.session.borrow_mut().refuse_frame(&too_long, &error);
+    assert_eq!(sent(&side).len(), 2, "its sender is told");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod binding;
 mod brine;
 mod frames;
 mod harness;
+mod landing;
 mod limits;
 mod limits_page;
 mod malformed;

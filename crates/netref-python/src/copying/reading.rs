@@ -33,6 +33,7 @@ impl<'a, 'c, 'py> Builder<'a, 'c, 'py> {
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Built<'py> {
         match reader.token()? {
             Token::Tuple(len) => self.read_node(len, reader),
+            Token::Bytes(value) => brine::read_bytes(self.world, reader, value),
             token => brine::scalar(self.world, token),
         }
     }

@@ -131,7 +131,7 @@ async fn refuse(driver: &Driver, incoming: &mut Incoming, stream: &mut ReadHalf,
 fn accept_all(driver: &Driver, incoming: &mut Incoming, requests: &Requests) -> Result<(), EndReason> {
     let mut garbage = Vec::new();
     let outcome = loop {
-        let payload = match incoming.next_payload(|beginning| driver.session().expects(beginning)) {
+        let payload = match incoming.next_payload(|beginning| driver.session().expects(beginning), |_| None) {
             Ok(Some(payload)) => payload,
             Ok(None) => break Ok(()),
             Err(error) => break Err(EndReason::Protocol(error.into())),

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use netref_core::message::Inbound;
+use netref_core::payload::Place;
 
 use super::{Closed, Interrupted, Link};
 
@@ -18,6 +19,12 @@ pub trait Host: Send + Sync + Sized + 'static {
 
     /// The connection has ended. Called once, with no lock held.
     fn ended(&self, link: &Arc<Link<Self>>, closed: &Closed);
+
+    /// Memory for large bytes that are about to arrive, if the world has such that it makes objects of without copying.
+    fn place(&self, len: usize) -> Option<Box<dyn Place>> {
+        let _ = len;
+        None
+    }
 
     /// Runs `wait`, which blocks. Python gives up its interpreter lock meanwhile.
     fn blocking<R: Send>(&self, wait: impl FnOnce() -> R + Send) -> R {

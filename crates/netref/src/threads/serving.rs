@@ -1,13 +1,14 @@
 //! Waiting: reading while it is this thread's turn, running requests, parking otherwise.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use netref_core::frame::FrameError;
 use netref_core::message::{Inbound, Seq};
+use netref_core::payload::{Payload, Place};
 use netref_core::session::Event;
 
 use super::backlog::NONE;
@@ -17,6 +18,7 @@ use super::sending::Flush;
 use super::transport::Interest;
 use super::{Call, CallError, Callback, Dispatch, EndReason, Host, Interrupted, Link, WaitError};
 use crate::incoming::Incoming;
+use crate::memory;
 use crate::running::{RunningRequest, drop_each, nesting};
 
 /// A parked thread that heeds signals looks for them as often, since waking from a park is not something that a signal does.
@@ -271,7 +273,10 @@ impl<H: Host> Link<H> {
                 let pause = if let Some(duty) = self.next_held(goal) {
                     self.assign(goal, duty)
                 } else {
-                    match incoming.next_payload(|beginning| self.session().expects(beginning)) {
+                    match incoming.next_payload(
+                        |beginning| self.session().expects(beginning),
+                        |beginning| self.place(beginning),
+                    ) {
                         Ok(Some(payload)) => self.accept(goal, payload),
                         Ok(None) => break,
                         Err(error) => return Pause::End(self.refuse(&incoming.beginning(), error)),
@@ -352,6 +357,13 @@ impl<H: Host> Link<H> {
         }
     }
 
+    /// Where bytes of the payload that begins with those are to be received, if they are worth it.
+    fn place(&self, beginning: &[u8]) -> Option<(Range<usize>, Box<dyn Place>)> {
+        let bytes = self.session().large_bytes(beginning)?;
+        let place = memory::is_taken_as_written().then(|| self.host.place(bytes.len()))?;
+        Some((bytes, place?))
+    }
+
     /// The calling thread is about to run a request. If the next one is here, and the thread goes on with it, their answers go
     /// out together.
     fn join_answer(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, seq: Seq, more_is_here: bool) {
@@ -394,7 +406,7 @@ impl<H: Host> Link<H> {
     }
 
     /// Works on one message of the peer. Returns what the turn must be given up for, if anything.
-    fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Bytes) -> Option<Pause<H::Shared>> {
+    fn accept(self: &Arc<Self>, goal: &Goal<'_, H::Shared>, payload: Payload) -> Option<Pause<H::Shared>> {
         let (event, garbage) = {
             let mut session = self.session();
             let event = session.accept(payload);
