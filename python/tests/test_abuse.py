@@ -82,6 +82,18 @@ def test_frames_that_stay_unfinished(target):
             peer.close()
 
 
+def test_large_bytes_of_which_little_is_sent(target):
+    """They are received to where they are to be, which is made for all of them: it takes no more memory than has arrived."""
+    beginning = frame(request(7, PING, by_value(bytes(4 * MIB - 1000))))[:64_000]
+    with target.withstands(64 * MIB):
+        peers = [Hostile(target.port) for _ in range(100)]
+        for peer in peers:
+            peer.send_raw(beginning)
+        for peer in peers:
+            peer.wait_for_the_end()
+            peer.close()
+
+
 @pytest.mark.parametrize(
     ("raw", "answered"),
     [

@@ -3,6 +3,9 @@
 A regression of speed fails here whatever else the machine is doing. The figures are those of docs/speed.md.
 """
 
+import contextlib
+import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -10,6 +13,7 @@ import sys
 import pytest
 
 import netref
+from netref import classic
 
 ITEMS = 1000
 
@@ -129,6 +133,28 @@ def test_the_line_counter_pays_one_round_trip_a_line(conn):
     sent, served = trips(conn, lambda: root.line_counter(File(), lambda line: None))
     assert sent == 1
     assert ITEMS < served <= ITEMS + 10
+
+
+# ---- memory
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="the system does not tell what a process takes")
+def test_large_bytes_that_are_received_are_there_once():
+    """They were received into one buffer and copied to another."""
+    size = 96 * 1024 * 1024
+    with contextlib.closing(classic.connect_subproc()) as conn:
+        before = peak_of_memory()
+        received = conn.eval(f"bytes({size})")
+        assert len(received) == size
+        assert peak_of_memory(anew=False) - before < 1.5 * size
+
+
+def peak_of_memory(anew=True):
+    """The most that this process has taken, or has taken since now."""
+    if anew:
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 # ---- system calls
