@@ -51,6 +51,12 @@ impl Payload {
         [before, landed.content(), after]
     }
 
+    /// What has landed, if it is so long and belongs there.
+    pub(crate) fn landed_at(&self, at: usize, len: usize) -> Option<&[u8]> {
+        let landed = self.landed.as_ref()?;
+        Some(landed.content()).filter(|content| landed.at == at && content.len() == len)
+    }
+
     /// Takes a number off the front.
     pub(crate) fn take_u64(&mut self) -> Option<u64> {
         let number = self.bytes.try_get_u64().ok()?;

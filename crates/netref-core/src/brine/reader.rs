@@ -3,7 +3,7 @@ use std::ops::Range;
 use super::{SHARED_MIN, tags};
 use crate::limits::Limits;
 use crate::memory;
-use crate::payload::{Landed, Payload};
+use crate::payload::Payload;
 use crate::world::World;
 
 /// What was wrong with bytes from the peer.
@@ -71,11 +71,9 @@ pub struct Reader<'a> {
     bytes: &'a [u8],
     /// Whose bytes they are, if large ones may be kept as they are.
     source: Option<&'a Payload>,
-    /// Bytes that are elsewhere, and have not been read.
-    landed: Option<&'a Landed>,
-    /// How many bytes there are in all.
-    size: usize,
     at: usize,
+    /// How many bytes that have landed were not read yet.
+    landed: usize,
     depth: usize,
     max_depth: usize,
     max_int_digits: usize,
@@ -125,9 +123,8 @@ impl<'a> Reader<'a> {
         Self {
             bytes,
             source: None,
-            landed: None,
-            size: bytes.len(),
             at: 0,
+            landed: 0,
             depth: 0,
             max_depth: limits.depth(),
             max_int_digits: limits.max_int_digits,
@@ -138,10 +135,17 @@ impl<'a> Reader<'a> {
 
     /// The same, for a payload whose bytes are kept if they are large.
     pub(crate) fn of(source: &'a Payload, limits: &Limits) -> Self {
-        let size = source.len();
-        let budget = limits.max_decoded.saturating_add(size);
-        let landed = source.landed.as_deref();
-        Self { source: Some(source), landed, size, budget, ..Self::new(&source.bytes, limits) }
+        let mut reader = Self { source: Some(source), ..Self::new(&source.bytes, limits) };
+        if let Some(landed) = &source.landed {
+            reader.landed = landed.content().len();
+            reader.budget = reader.budget.saturating_add(reader.landed);
+        }
+        reader
+    }
+
+    /// How many bytes there are in all.
+    fn size(&self) -> usize {
+        self.source.map_or(self.bytes.len(), Payload::len)
     }
 
     /// Bytes consumed so far.
@@ -159,14 +163,15 @@ impl<'a> Reader<'a> {
         if memory::is_there(self.cost().saturating_mul(2)) {
             Ok(())
         } else {
-            Err(DecodeError::OutOfMemory { size: self.size })
+            Err(DecodeError::OutOfMemory { size: self.size() })
         }
     }
 
     /// What the objects take that have been read over.
     pub(crate) fn cost(&self) -> usize {
+        let size = self.size();
         // The budget began with the message's own bytes on top of the limit.
-        self.max_decoded.saturating_add(self.size).saturating_sub(self.budget).max(self.size)
+        self.max_decoded.saturating_add(size).saturating_sub(self.budget).max(size)
     }
 
     /// Checks that nothing is left.
@@ -174,8 +179,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::TrailingBytes`] if something is.
     pub fn finish(&self) -> Result<(), DecodeError> {
-        let elsewhere = self.landed.map_or(0, |landed| landed.content().len());
-        match self.bytes.len() - self.at + elsewhere {
+        match self.bytes.len() - self.at + self.landed {
             0 => Ok(()),
             left => Err(DecodeError::TrailingBytes(left)),
         }
@@ -344,11 +348,11 @@ impl<'a> Reader<'a> {
             tags::BYTES_L1 => usize::from(self.byte()?),
             tags::BYTES_L4 => {
                 let len = self.u32()?;
-                if let Some(landed) = self.landed
-                    && (landed.at, landed.content().len()) == (self.at, len)
+                if self.landed > 0
+                    && let Some(landed) = self.source.and_then(|source| source.landed_at(self.at, len))
                 {
-                    self.landed = None;
-                    return Ok(landed.content());
+                    self.landed = 0;
+                    return Ok(landed);
                 }
                 len
             }
