@@ -299,11 +299,11 @@ pub(crate) fn answer(
         }
         Err(error) => error,
     };
-    let exception = to_exception(error, place);
+    let exception = to_exception(&error, place);
     let sent = reply(ReplyKind::Exception, &mut |boxer| exception.write(world, &mut boxer.out));
     if let Err(StartError::Argument(error)) = sent {
         // An argument of the exception that the wire cannot carry: the caller still learns what happened.
-        let plain = to_exception(Error::raise("RuntimeError", error.to_string()), place);
+        let plain = to_exception(&Error::raise("RuntimeError", error.to_string()), place);
         let sent = reply(ReplyKind::Exception, &mut |boxer| plain.write(world, &mut boxer.out));
         debug_assert!(
             !matches!(sent, Err(StartError::Argument(_) | StartError::Message(_))),

@@ -24,15 +24,8 @@ const REMOTE_VERSION: &str = "6.0.2";
 const REMOTE_TRACEBACK: &str = "\n\n========= Remote Traceback ";
 
 /// The exception that an error becomes on the other side. `place` is what failed, for the traceback.
-pub(crate) fn to_exception(error: Error, place: &Place) -> ExceptionData<Value> {
-    let mut data = match error {
-        Error::Raised(exception) => exception.data,
-        Error::Conversion { .. } => message("TypeError", &error),
-        Error::TimedOut { .. } => message("TimeoutError", &error),
-        Error::Closed(_) | Error::Stale(_) => message("EOFError", &error),
-        Error::Io(error) => os_error(&error),
-        error => message("RuntimeError", &error),
-    };
+pub(crate) fn to_exception(error: &Error, place: &Place) -> ExceptionData<Value> {
+    let mut data = data_of(error);
     for item in data.args.iter_mut().chain(data.attributes.iter_mut().map(|(_, value)| value)) {
         if !is_plain(item) {
             *item = Value::Str(text_of(item));
@@ -48,6 +41,18 @@ pub(crate) fn to_exception(error: Error, place: &Place) -> ExceptionData<Value> 
     }
     data.traceback = traceback;
     data
+}
+
+/// The exception that an error is worth: the table is on [`Error`].
+fn data_of(error: &Error) -> ExceptionData<Value> {
+    match error {
+        Error::Raised(exception) => exception.data.clone(),
+        Error::Conversion { .. } => message("TypeError", error),
+        Error::TimedOut { .. } => message("TimeoutError", error),
+        Error::Closed(_) | Error::Stale(_) => message("EOFError", error),
+        Error::Io(error) => os_error(error),
+        error => message("RuntimeError", error),
+    }
 }
 
 /// Runs `work`, which may run code of objects. A panic is an error like others.
@@ -82,11 +87,7 @@ pub(crate) fn is_plain(value: &Value) -> bool {
 
 /// An error as an object to be handed to a peer's `__exit__`.
 pub(crate) fn exception_object(error: &Error) -> Value {
-    let exception = match error {
-        Error::Raised(exception) => (**exception).clone(),
-        error => Exception { data: message("RuntimeError", error) },
-    };
-    Value::Object(Arc::new(ExceptionObject(exception)))
+    Value::Object(Arc::new(ExceptionObject(Exception { data: data_of(error) })))
 }
 
 /// A failure of the operating system about a path.

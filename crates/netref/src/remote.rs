@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::iter::RemoteIter;
 use crate::operation::Operation;
 use crate::peer::Peer;
+use crate::raising::from_panic;
 use crate::value::Value;
 
 /// An object of the other side.
@@ -184,24 +186,28 @@ impl Remote {
     }
 
     /// `with object as entered: body(entered)`. The object's `__exit__` is called however the body ends, with the error if
-    /// there is one; if it returns true, the error is suppressed and the result is `None`. Two round trips besides the
-    /// body's own.
+    /// there is one; if it returns true, the error is suppressed and the result is `None`. A panic is a `RuntimeError` to it,
+    /// and goes on afterwards. Two round trips besides the body's own.
     ///
     /// # Errors
     /// What the body returns, or as for every operation on a [`Remote`].
     pub fn with<T>(&self, body: impl FnOnce(Value) -> Result<T>) -> Result<Option<T>> {
         let entered = self.run(Operation::enter(self))?;
-        match body(entered) {
-            Ok(value) => {
+        match catch_unwind(AssertUnwindSafe(|| body(entered))) {
+            Ok(Ok(value)) => {
                 self.exit(None)?;
                 Ok(Some(value))
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 if self.exit(Some(&error))? {
                     Ok(None)
                 } else {
                     Err(error)
                 }
+            }
+            Err(panic) => {
+                let _ = self.exit(Some(&from_panic(&*panic)));
+                resume_unwind(panic)
             }
         }
     }

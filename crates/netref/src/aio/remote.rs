@@ -1,4 +1,8 @@
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 use netref_core::refs::IdPack;
 use netref_core::request::Request;
@@ -8,6 +12,7 @@ use crate::args::IntoArgs;
 use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Result};
 use crate::operation::Operation;
+use crate::raising::from_panic;
 use crate::remote::Comparison;
 use crate::value::Value;
 
@@ -189,8 +194,8 @@ impl Remote {
     }
 
     /// `with object as entered: body(entered)`. The object's `__exit__` is called however the body ends, with the error if
-    /// there is one; if it returns true, the error is suppressed and the result is `None`. Two round trips besides the
-    /// body's own.
+    /// there is one; if it returns true, the error is suppressed and the result is `None`. A panic is a `RuntimeError` to it,
+    /// and goes on afterwards. Two round trips besides the body's own.
     ///
     /// Cancel safety: if the future is dropped, `__exit__` is not called.
     ///
@@ -201,17 +206,26 @@ impl Remote {
         F: Future<Output = Result<T>>,
     {
         let entered = self.run(Operation::enter(&self.inner)).await?;
-        match body(entered).await {
-            Ok(value) => {
+        let mut body = pin!(async { body(entered).await });
+        let step = |context: &mut Context<'_>| {
+            let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(context)));
+            polled.map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+        };
+        match poll_fn(step).await {
+            Ok(Ok(value)) => {
                 self.exit(None).await?;
                 Ok(Some(value))
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 if self.exit(Some(&error)).await? {
                     Ok(None)
                 } else {
                     Err(error)
                 }
+            }
+            Err(panic) => {
+                let _ = self.exit(Some(&from_panic(&*panic))).await;
+                resume_unwind(panic)
             }
         }
     }

@@ -93,11 +93,9 @@ impl Lab {
 
     #[netref(name = "__exit__")]
     fn exit(&self, _class: Value, error: Value, _traceback: Value) -> netref::Result<bool> {
-        let text = match &error {
-            Value::Remote(remote) => remote.str()?,
-            other => other.repr(),
-        };
-        Ok(text == "ignore me")
+        let Value::Remote(error) = error else { return Ok(false) };
+        self.keep(error.repr()?.into_value());
+        Ok(error.str()? == "ignore me")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every operation on a remote object.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use netref::{Args, Comparison, Error, Exception, ExtractAll, IntoArgs, Value};
@@ -123,6 +124,20 @@ fn with_blocks() {
         let error =
             lab.with(|_| Err::<(), Error>(Exception::new("KeyError").with_arg(1).into())).unwrap_err();
         assert!(error.exception().unwrap().is("KeyError"));
+        let converted = lab.with(|entered| entered.extract::<i64>());
+        assert!(matches!(converted, Err(Error::Conversion { .. })), "{converted:?}");
+        // What is locked while the block runs must not stay so.
+        let panicking = AssertUnwindSafe(|| lab.with::<()>(|_| panic!("in the block")));
+        let panic = catch_unwind(panicking).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"in the block"));
+        let told: Vec<String> = lab.call_method("kept", ()).unwrap().extract().unwrap();
+        let expected = [
+            "ValueError('ignore me')",
+            "KeyError(1)",
+            "TypeError('expected an int, got str')",
+            "RuntimeError('panicked: in the block')",
+        ];
+        assert_eq!(told, expected);
     });
 }
 

@@ -71,7 +71,11 @@ impl Object for Shelf {
             "__lt__" => Value::NotImplemented,
             "__hash__" => 42.into_value(),
             "__enter__" => "entered".into_value(),
-            "__exit__" => (!matches!(args.required("type")?, Value::None)).into_value(),
+            "__exit__" => {
+                let has_failed = !matches!(args.required("type")?, Value::None);
+                *self.label.lock().unwrap() = has_failed.then(|| "broken".to_owned());
+                has_failed.into_value()
+            }
             _ => return Err(Error::raise("AttributeError", name)),
         })
     }

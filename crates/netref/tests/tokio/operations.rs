@@ -157,6 +157,11 @@ pub(crate) async fn exercise(conn: &aio::Connection, class: &str) {
     assert_eq!(entered.as_deref(), Some("entered"));
     let suppressed = shelf.with(async |_| Err::<(), _>(Error::raise("ValueError", "x"))).await.unwrap();
     assert!(suppressed.is_none());
+    shelf.del_attr("label").await.unwrap();
+    let within = shelf.clone();
+    let panicking = tokio::spawn(async move { within.with::<(), _>(async |_| panic!("in the block")).await });
+    assert!(panicking.await.unwrap_err().is_panic());
+    assert_eq!(shelf.get_attr("label").await.unwrap(), Value::Str("broken".into()));
 
     // Callbacks, of both kinds.
     let triple = netref::function(|n: i64| 3 * n);

@@ -66,7 +66,9 @@ class Shelf(dict):
     def __lt__(self, other): return NotImplemented
     def __hash__(self): return 42
     def __enter__(self): return "entered"
-    def __exit__(self, *exc): return exc[0] is not None
+    def __exit__(self, *exc):
+        if exc[0] is not None: self.label = "broken"
+        return exc[0] is not None
     def __repr__(self): return "<a shelf>"
 
 class Lab(rpyc.Service):
