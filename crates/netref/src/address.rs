@@ -135,7 +135,7 @@ impl Listener {
             Address::Tcp { host, port } => TcpListener::bind((host.as_str(), *port)).map(Self::Tcp),
             Address::Unix { path } => UnixListener::bind(path).map(|socket| Self::Unix(socket, path.clone())),
         };
-        bound.map_err(|source| Error::Connect { url: address.to_string(), source })
+        bound.map_err(|source| Error::Listen { url: address.to_string(), source })
     }
 
     pub(crate) fn address(&self) -> Result<Address> {

@@ -65,6 +65,14 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A server cannot listen where it is to.
+    #[error("cannot listen at {url}: {source}")]
+    Listen {
+        /// Where.
+        url: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A URL is not one of a transport that this crate has.
     #[error("{url:?} is not a URL to connect to: {reason}")]
     BadUrl {
@@ -225,6 +233,15 @@ impl Exception {
 impl fmt::Display for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.class())?;
+        let [number, text] = ["errno", "strerror"].map(|name| self.attribute(name));
+        if let (Some(Value::Int(number)), Some(Value::Str(text))) = (number, text) {
+            // An `OSError`, whose arguments do not say which file it is about.
+            write!(f, ": [Errno {number}] {text}")?;
+            return match self.attribute("filename") {
+                None | Some(Value::None) => Ok(()),
+                Some(name) => write!(f, ": {}", crate::repr::repr(name)),
+            };
+        }
         match self.args() {
             [] => Ok(()),
             [Value::Str(message)] if !self.is("KeyError") => write!(f, ": {message}"),

@@ -38,7 +38,7 @@ static CLIENTS: Pool = Pool::new("netref-client", Room::for_clients());
 /// ```
 ///
 /// # Errors
-/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Connect`](crate::Error::Connect) if it cannot listen there.
+/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Listen`](crate::Error::Listen) if it cannot listen there.
 pub fn serve<S: Service>(url: &str, service: impl Fn() -> S + Send + Sync + 'static) -> Result<()> {
     let server = Server::bind(url, service)?;
     server.run();

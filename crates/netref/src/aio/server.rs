@@ -43,7 +43,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// # Errors
-/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Connect`](crate::Error::Connect) if it cannot listen there.
+/// [`Error::BadUrl`](crate::Error::BadUrl), or [`Error::Listen`](crate::Error::Listen) if it cannot listen there.
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O and time enabled.

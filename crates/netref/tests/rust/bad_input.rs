@@ -8,7 +8,7 @@ use netref::protocol::{Dialect, FrameError, ProtocolError};
 use netref::threads::{Closed, EndReason};
 use netref::{Args, Error, Options, Value, Wire};
 
-use crate::lab::{both_ends, raised, serve_lab};
+use crate::lab::{Lab, both_ends, raised, serve_lab};
 use crate::stock::{Stock, stock5, stock6};
 
 /// Why the connection that was used has ended.
@@ -48,6 +48,17 @@ fn nobody_listens() {
     }
     let missing = netref::connect("unix:///nonexistent/netref.sock");
     assert!(matches!(missing, Err(Error::Connect { source, .. }) if source.kind() == ErrorKind::NotFound));
+}
+
+#[test]
+fn somebody_else_listens() {
+    let running = serve_lab();
+    let taken = netref::serve(&running.url(), Lab::default).unwrap_err();
+    assert!(
+        matches!(&taken, Error::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse),
+        "{taken:?}"
+    );
+    assert!(taken.to_string().starts_with(&format!("cannot listen at {}: ", running.url())), "{taken}");
 }
 
 #[test]

@@ -79,6 +79,8 @@ fn an_os_error_carries_what_pythons_does() {
     assert_eq!(exception.args(), [2.into_value(), "No such file or directory".into_value()]);
     assert_eq!(exception.attribute("errno"), Some(&2.into_value()));
     assert_eq!(exception.attribute("filename"), Some(&"/nonexistent/file".into_value()));
+    let text = "FileNotFoundError: [Errno 2] No such file or directory: '/nonexistent/file'";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]
