@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, ImplItem, ItemImpl, LitStr, Result, Type};
+use syn::{Error, GenericArgument, ImplItem, ItemImpl, Lifetime, LitStr, PathArguments, Result, Type};
 
 use crate::attributes::BlockOptions;
 use crate::exposed::{Exposed, Kind, Parameter, ParameterKind};
@@ -35,6 +35,12 @@ impl ToTokens for Block {
 pub(crate) fn expand(Block(block): &mut Block, options: &BlockOptions) -> Result<TokenStream> {
     let exposed = find_exposed(block)?;
     let ty = &block.self_ty;
+    if let Some(lifetime) = borrowed(ty) {
+        return Err(Error::new(
+            lifetime.span(),
+            "an object lives for as long as a peer wants it, so it borrows nothing: own what it needs, or share it in an `Arc`",
+        ));
+    }
     let (generics, _, bounds) = block.generics.split_for_impl();
     let items = [
         class(options, ty, &exposed)?,
@@ -53,6 +59,16 @@ pub(crate) fn expand(Block(block): &mut Block, options: &BlockOptions) -> Result
         }
 
         #service
+    })
+}
+
+/// The lifetime of what a type borrows, if it does.
+fn borrowed(ty: &Type) -> Option<&Lifetime> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Lifetime(lifetime) if lifetime.ident != "static" => Some(lifetime),
+        _ => None,
     })
 }
 

@@ -6,7 +6,8 @@ use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, ImplItemFn, LitStr, Pat, PatType, Receiver, ReceiverKind, Result, Safety, Type,
+    Attribute, Error, FnArg, GenericParam, ImplItemFn, LitStr, Pat, PatType, Receiver, ReceiverKind, Result,
+    Safety, Type,
 };
 
 use crate::attributes::MethodOptions;
@@ -171,9 +172,9 @@ fn check_signature(item: &ImplItemFn) -> Result<()> {
             "a peer cannot keep an `unsafe` contract: mark it `#[netref(skip)]`",
         ));
     }
-    if sig.generics.type_params().next().is_some() {
+    if let Some(generic) = sig.generics.params.iter().find(|one| !matches!(one, GenericParam::Lifetime(_))) {
         return Err(Error::new(
-            sig.generics.span(),
+            generic.span(),
             "an exposed method cannot be generic, since a peer names no types: take a `Value`, or mark the method \
              `#[netref(skip)]`",
         ));

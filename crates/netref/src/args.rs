@@ -127,6 +127,11 @@ impl Args {
 }
 
 /// What a call can be given: a tuple of values, `()` for none, a `Vec<Value>`, or [`Args`].
+#[diagnostic::on_unimplemented(
+    message = "a call cannot be given `{Self}` as its arguments",
+    note = "arguments are a tuple of up to eight, also if there is only one: `(value,)`; `()` is none; any number of them is a \
+            `Vec<Value>`, and `Args` has named ones as well"
+)]
 pub trait IntoArgs {
     /// Makes the arguments.
     fn into_args(self) -> Args;

@@ -38,6 +38,12 @@ pub fn function_with_args<R: IntoValue>(
 }
 
 /// Closures that [`function`](function()) takes.
+#[diagnostic::on_unimplemented(
+    message = "a peer cannot be given this as a function",
+    note = "it takes a closure that is `Fn`, `Send`, `Sync` and `'static`, of up to six arguments that are `FromValue` (`String` \
+            rather than `&str`), which returns what is `IntoValue`, or a `Result` of that with an error that converts to \
+            `netref::Error`; an asynchronous one goes into `netref::aio::function`"
+)]
 pub trait IntoFunction<Signature> {
     /// Makes the object.
     fn into_function(self) -> ObjectRef;
@@ -46,7 +52,9 @@ pub trait IntoFunction<Signature> {
 /// What a closure may return: a value, or a [`Result`] of one.
 #[diagnostic::on_unimplemented(
     message = "a peer cannot be given a `{Self}`",
-    note = "return a type that is `IntoValue`, or a `Result` of one with an error that converts to `netref::Error`"
+    note = "return what is `IntoValue`, or a `Result` of that with an error that converts to `netref::Error` (`impl \
+            From<YourError> for netref::Error`); an object with methods is an `Arc` of a type with `#[netref::object]`, an \
+            iterator goes into `netref::iterator`"
 )]
 pub trait IntoOutcome<Kind> {
     /// Converts.

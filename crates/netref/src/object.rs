@@ -47,6 +47,10 @@ pub type ObjectRef = Arc<dyn Object>;
 /// [`attributes`](Self::attributes); Python's special methods (`__len__`, `__iter__`, …) are methods like any other.
 /// Methods may be called from several threads at once. Those that take long should not hold locks that others need: the
 /// peer may call back while it waits.
+#[diagnostic::on_unimplemented(
+    message = "peers cannot use a `{Self}`",
+    note = "write `#[netref::object]` on its `impl` block"
+)]
 pub trait Object: Any + Send + Sync {
     /// What the object is. The peer learns each class once, which is kept from then on: those with equal descriptions are one.
     /// Cheapest is to return the same `Arc` each time.

@@ -11,6 +11,10 @@ use crate::value::Value;
 ///
 /// `#[netref::service]` on an `impl` block writes [`Object`] and this; implement this by hand to override
 /// [`connected`](Self::connected) and [`disconnected`](Self::disconnected).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no service",
+    note = "write `#[netref::service]` on its `impl` block, or implement `netref::Service` for what is a `netref::Object`"
+)]
 pub trait Service: Object {
     /// A client has connected. An error, or a panic, refuses it.
     ///

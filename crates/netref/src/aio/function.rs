@@ -36,6 +36,12 @@ pub fn function<Signature>(closure: impl IntoAsyncFunction<Signature>) -> Object
 }
 
 /// Closures that [`function`](function()) takes.
+#[diagnostic::on_unimplemented(
+    message = "a peer cannot be given this as an asynchronous function",
+    note = "it takes a closure that is `Fn`, `Send`, `Sync` and `'static`, of up to six arguments that are `FromValue` (`String` \
+            rather than `&str`), which returns a `Send` future of what is `IntoValue`, or of a `Result` of that with an error \
+            that converts to `netref::Error`; one that is not asynchronous goes into `netref::function`"
+)]
 pub trait IntoAsyncFunction<Signature> {
     /// Makes the object.
     fn into_async_function(self) -> ObjectRef;

@@ -13,4 +13,13 @@ impl Clone for Counter {
 #[netref::object]
 impl [Counter; 2] {}
 
+struct Reader<'a>(&'a str);
+
+#[netref::object]
+impl Reader<'_> {
+    fn read(&self) -> &str {
+        self.0
+    }
+}
+
 fn main() {}

@@ -13,6 +13,8 @@ impl Counter {
 
     fn convert<T>(&self, value: T) {}
 
+    fn sum<const N: usize>(&self, values: [i64; N]) {}
+
     fn add(&self, (a, b): (i64, i64)) {}
 
     fn fill(&self, numbers: &mut Vec<i64>) {}
