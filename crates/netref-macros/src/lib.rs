@@ -117,6 +117,25 @@ pub fn object(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// With `#[netref::service(lifecycle)]`, implement `netref::Service` by hand, for what is to happen when a client comes and
 /// goes. The other options are those of [`macro@object`].
+///
+/// ```
+/// struct Door;
+///
+/// #[netref::service(lifecycle)]
+/// impl Door {
+///     fn knock(&self) {}
+/// }
+///
+/// impl netref::Service for Door {
+///     fn connected(&self, client: &netref::Connection) -> netref::Result<()> {
+///         client.root().map(|theirs| println!("{} has come", theirs.class_name()))
+///     }
+///
+///     fn disconnected(&self, closed: &netref::Closed) {
+///         println!("gone: {closed}");
+///     }
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn service(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut parsed = BlockOptions { service: true, ..BlockOptions::default() };

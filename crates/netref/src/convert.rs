@@ -27,6 +27,7 @@ use crate::value::{BigInt, Value};
 /// | `()` | None |
 /// | tuples | a tuple of as many |
 /// | `Vec<T>` | a tuple, a frozenset or bytes by value; a remote iterable by **fetching its items**, one round trip for many |
+/// | `[T; N]` | the same, of `N` items |
 /// | `HashMap<K, V>`, `BTreeMap<K, V>` | a remote mapping by **fetching its items**: a round trip for each key and more |
 /// | [`Remote`] | an object of the other side |
 /// | `Arc<T>` of an [`Object`], [`List`](crate::List), [`Dict`], [`File`](crate::File) | an object of this side coming home |
@@ -34,7 +35,8 @@ use crate::value::{BigInt, Value};
 /// What one conversion fetches takes no more memory than the limit `max_decoded` says: a peer may have items without end.
 #[diagnostic::on_unimplemented(
     message = "what a peer passes or returns cannot be converted to `{Self}`",
-    note = "take a `Value` or a `Remote`, or implement `FromValue` for the type"
+    note = "take a `Value`, a `Remote` for an object or a function of the peer's, an `Arc` for an object of this side that comes \
+            home; or implement `FromValue` for the type"
 )]
 pub trait FromValue: Sized {
     /// Converts.
@@ -51,7 +53,8 @@ pub trait FromValue: Sized {
 /// reference. Closures become objects through [`function`](crate::function()).
 #[diagnostic::on_unimplemented(
     message = "a peer cannot be given a `{Self}`",
-    note = "return what has a counterpart in Python, an `Arc` of a type with `#[netref::object]`, or implement \
+    note = "what has a counterpart in Python can be given; an object with methods is an `Arc` of a type with \
+            `#[netref::object]`, a closure goes into `netref::function`, an iterator into `netref::iterator`; or implement \
             `IntoValue` for the type"
 )]
 pub trait IntoValue {
@@ -86,6 +89,12 @@ impl FromValue for Value {
 impl IntoValue for Value {
     fn into_value(self) -> Value {
         self
+    }
+}
+
+impl IntoValue for &Value {
+    fn into_value(self) -> Value {
+        self.clone()
     }
 }
 
@@ -273,6 +282,15 @@ impl<T: FromValue> FromValue for Vec<T> {
     }
 }
 
+impl<T: FromValue, const N: usize> FromValue for [T; N] {
+    fn from_value(value: Value) -> Result<Self> {
+        let items = Vec::from_value(value)?;
+        items
+            .try_into()
+            .map_err(|items: Vec<T>| Error::conversion(&format!("{N} items"), &items.len().to_string()))
+    }
+}
+
 impl<T: IntoValue> IntoValue for Vec<T> {
     fn into_value(self) -> Value {
         Value::Tuple(self.into_iter().map(T::into_value).collect())
@@ -403,7 +421,7 @@ impl<T: Object> FromValue for Arc<T> {
                     Error::conversion(expected, object.class().name())
                 })
             }
-            other => mismatch("an object of this side", &other),
+            other => mismatch(std::any::type_name::<T>(), &other),
         }
     }
 }

@@ -127,7 +127,8 @@ enum Source {
 
 impl ValueIter {
     /// Fetches many items of a remote object in one round trip: see [`RemoteIter::prefetched`].
-    pub fn prefetched(self) -> Box<dyn Iterator<Item = Result<Value>>> {
+    #[must_use]
+    pub fn prefetched(self) -> Box<dyn Iterator<Item = Result<Value>> + Send> {
         match self.0 {
             Source::Remote(remote) => Box::new(remote.prefetched()),
             source => Box::new(Self(source)),

@@ -78,6 +78,29 @@
 //! # Ok::<(), netref::Error>(())
 //! ```
 //!
+//! **Driving Python.** A server of RPyC's classic mode (`rpyc_classic`, `netref classic`) runs what it is told. Its root imports
+//! modules (`getmodule`), evaluates an expression (`eval`), runs statements (`execute`), and has the variables of both
+//! (`namespace`). Operators are methods (`__mul__`); the functions of Python's module `operator` do all that Python does for one,
+//! `__rmul__` included. [`Remote::with`] is a `with` block.
+//!
+//! ```no_run
+//! use netref::{Args, Error, Remote, Value};
+//!
+//! let conn = netref::connect("tcp://localhost:18812")?;
+//! let python = conn.root()?;
+//! let numpy: Remote = python.call_method("getmodule", ("numpy",))?.extract()?;
+//! let ones: Remote = numpy.call_method("ones", Args::new(((2, 3),)).named("dtype", "int8"))?.extract()?;
+//! let rows: Vec<Vec<f64>> = ones.call_method("__mul__", (2.5,))?.extract()?;
+//! // ones[-1:]
+//! let last = ones.get_item(Value::Slice(Box::new([Value::Int(-1), Value::None, Value::None])))?;
+//! match python.call_method("eval", ("1 / 0",)) {
+//!     Err(Error::Raised(error)) if error.is("ZeroDivisionError") => print!("{}", error.traceback()),
+//!     other => panic!("{other:?}"),
+//! }
+//! # let _ = (rows, last);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! **Giving objects to a peer.**
 //!
 //! | to pass | use |
@@ -162,6 +185,12 @@
 //! - `tls`: `netref::tls`, for [`Options::handshake`].
 //! - `secret`: `netref::SharedSecret`, for the same.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The documentation is that of all features.
+#![cfg_attr(
+    not(all(feature = "macros", feature = "secret", feature = "tls", feature = "tokio")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 #![forbid(unsafe_code)]
 
 mod address;
@@ -221,6 +250,7 @@ pub use convert::{FromValue, IntoValue};
 pub use dict::Dict;
 pub use dynamic::ValueIter;
 pub use error::{Error, Exception, Result};
+pub use failure::{Closed, EndReason};
 pub use file::File;
 pub use function::{Fallible, Infallible, IntoFunction, IntoOutcome, function, function_with_args};
 pub use handshake::{Credentials, Handshake, Secured};

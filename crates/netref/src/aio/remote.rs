@@ -34,7 +34,7 @@ use crate::value::Value;
 /// Clones are the same reference. Dropping the last one lets the other side release the object, without waiting. It
 /// converts from and to the blocking [`netref::Remote`](crate::Remote), which is the same reference with another face. If
 /// that is one of a connection that threads drive, each operation takes a thread of the runtime while it waits.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Remote {
     inner: crate::Remote,
 }

@@ -36,6 +36,7 @@ fn what_goes_there_comes_back() {
     check(&lab, &[()]);
     check(&lab, &[None, Some(5)]);
     check(&lab, &[vec![], vec![1, 2, 3]]);
+    check(&lab, &[[1, 2, 3]]);
     check(&lab, &[(1, "two".to_owned(), Some(3.0))]);
     check(&lab, &[Value::Ellipsis, Value::NotImplemented, Value::FrozenSet(vec![Value::Int(1)])]);
     check(&lab, &[Value::Slice(Box::new([Value::Int(1), Value::None, Value::Int(-1)]))]);
@@ -94,9 +95,9 @@ fn a_number_of_the_peers_is_asked_what_it_is_worth() {
 
 #[test]
 fn errors_name_both_types() {
-    fn names<T: FromValue + std::fmt::Debug>(value: Value) -> (String, String) {
-        match value.extract::<T>() {
-            Err(Error::Conversion { expected, found }) => (expected, found),
+    fn names<T: FromValue>(value: Value) -> (String, String) {
+        match value.extract::<T>().err() {
+            Some(Error::Conversion { expected, found }) => (expected, found),
             other => panic!("{other:?}"),
         }
     }
@@ -106,6 +107,8 @@ fn errors_name_both_types() {
     assert_eq!(names::<u64>(Value::Int(-1)), named("an int that fits u64", "-1"));
     assert_eq!(names::<i64>(u64::MAX.into_value()), named("an int that fits i64", "18446744073709551615"));
     assert_eq!(names::<(i64, i64)>(Value::Tuple(vec![Value::Int(1)])), named("a tuple of 2", "a tuple of 1"));
+    assert_eq!(names::<[i64; 2]>(Value::Tuple(vec![Value::Int(1)])), named("2 items", "1"));
+    assert_eq!(names::<Arc<Lab>>(Value::Int(1)), named(std::any::type_name::<Lab>(), "int"));
     assert_eq!(names::<char>("ab".into_value()), named("a str of one character", "\"ab\""));
     assert_eq!(names::<Remote>(Value::None), named("a remote object", "NoneType"));
     assert_eq!(names::<Vec<i64>>(Value::Int(1)).1, "int");

@@ -177,7 +177,7 @@ impl Service for Door {
         Ok(())
     }
 
-    fn disconnected(&self, _closed: &netref::threads::Closed) {
+    fn disconnected(&self, _closed: &netref::Closed) {
         self.events.lock().unwrap().push("went");
         self.left.notify_all();
     }

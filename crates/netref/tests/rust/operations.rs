@@ -1,6 +1,7 @@
 //! Every operation on a remote object.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::Duration;
 
 use netref::{Args, Comparison, Error, Exception, ExtractAll, IntoArgs, Value};
@@ -67,6 +68,12 @@ fn iteration() {
     each_transport(|conn| {
         let lab = conn.root().unwrap();
         let list = lab.call_method("list", ()).unwrap();
+        let ahead = list.iter().unwrap().prefetched();
+        assert_eq!(
+            thread::spawn(move || ahead.count()).join().unwrap(),
+            3,
+            "an iterator goes to another thread"
+        );
         let items: Vec<i64> = list.iter().unwrap().extract_all().collect::<netref::Result<_>>().unwrap();
         assert_eq!(items, [3, 1, 2]);
         let long = netref::iterator(0..5000);

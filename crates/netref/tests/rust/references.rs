@@ -1,5 +1,6 @@
 //! Identity of references, when they are given back, and references passed on to a third party.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use netref::{Args, Class, Comparison, List, Object, Remote, Value, function};
@@ -38,6 +39,7 @@ fn dropping_the_last_clone_releases_the_object() {
     let list: Remote = lab.call_method("list", ()).unwrap().extract().unwrap();
     let again: Remote = lab.call_method("echo", (&list,)).unwrap().extract().unwrap();
     assert_eq!(server.stats().objects_lent, 2, "the root and the list");
+    assert!(HashSet::from([list.clone()]).contains(&again));
     drop(list);
     conn.ping().unwrap();
     assert_eq!(again.len().unwrap(), 3);
