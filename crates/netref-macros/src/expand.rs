@@ -6,7 +6,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, GenericArgument, ImplItem, ItemImpl, Lifetime, LitStr, PathArguments, Result, Type};
+use syn::{
+    Attribute, Error, GenericArgument, ImplItem, ItemImpl, Lifetime, LitStr, PathArguments, Result, Token,
+    Type,
+};
 
 use crate::attributes::BlockOptions;
 use crate::exposed::{Exposed, Kind, Parameter, ParameterKind};
@@ -17,7 +20,14 @@ pub(crate) struct Block(ItemImpl);
 impl Parse for Block {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         const WANTED: &str = "this goes on an `impl Type { … }` block, whose methods peers can then call";
-        let block = input.parse::<ItemImpl>().map_err(|error| Error::new(error.span(), WANTED))?;
+        let ahead = input.fork();
+        ahead.call(Attribute::parse_outer)?;
+        // Such a block may still have a mistake in it.
+        let is_block = ahead.peek(Token![impl]);
+        let block = input.parse::<ItemImpl>().map_err(|error| match is_block {
+            true => error,
+            false => Error::new(error.span(), WANTED),
+        })?;
         match &block.trait_ {
             Some((path, _)) => Err(Error::new(path.span(), WANTED)),
             None => Ok(Self(block)),
@@ -54,6 +64,7 @@ pub(crate) fn expand(Block(block): &mut Block, options: &BlockOptions) -> Result
         quote! { impl #generics ::netref::Service for #ty #bounds {} }
     });
     Ok(quote! {
+        #[allow(deprecated)]
         impl #generics ::netref::Object for #ty #bounds {
             #(#items)*
         }
@@ -177,11 +188,12 @@ fn start_method(exposed: &[Exposed]) -> TokenStream {
         return TokenStream::new();
     }
     let arms = is_async.map(|one| {
-        let Exposed { name, cfg, .. } = one;
+        let Exposed { name, function, cfg, .. } = one;
         let body = call(one, &quote! { &*self });
+        let future = quote_spanned! { function.span() => ::std::boxed::Box::pin(async move { #body }) };
         quote! {
             #(#cfg)*
-            #name => ::std::result::Result::Ok(::std::boxed::Box::pin(async move { #body })),
+            #name => ::std::result::Result::Ok(#future),
         }
     });
     quote! {
@@ -208,7 +220,7 @@ fn call(one: &Exposed, this: &TokenStream) -> TokenStream {
         ParameterKind::Borrowed => quote! { &#variable },
         _ => quote! { #variable },
     });
-    let wait = one.is_async.then(|| quote! { .await });
+    let wait = one.is_async.then(|| quote_spanned! { function.span() => .await });
     let called = quote_spanned! { function.span() => Self::#function(#this #(, #passed)*) #wait };
     let outcome = outcome(&called, function);
     quote! {
@@ -320,10 +332,11 @@ fn text(exposed: &[Exposed], name: &str, method: &str) -> TokenStream {
     let method = format_ident!("{method}");
     let text = exposed.iter().filter(|one| one.is_text() && one.name.value() == name);
     let text = text.map(|Exposed { function, cfg, .. }| {
+        let shown = quote_spanned! { function.span() => ::std::string::String::from(Self::#function(self)) };
         quote! {
             #(#cfg)*
             fn #method(&self) -> ::std::string::String {
-                ::std::string::String::from(Self::#function(self))
+                #shown
             }
         }
     });
