@@ -116,7 +116,9 @@ impl fmt::Display for Closed {
             )?;
         }
         if self.heard_nothing && matches!(*self.reason, EndReason::Protocol(ProtocolError::Frame(_))) {
-            f.write_str("; check that an RPyC server, and nothing else, listens at this address")?;
+            f.write_str(
+                "; check that an RPyC server, and nothing else, listens at this address, and whether it wants TLS or a shared secret",
+            )?;
         }
         Ok(())
     }

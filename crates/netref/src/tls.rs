@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
@@ -178,7 +178,10 @@ fn read_roots(path: &Path) -> io::Result<RootCertStore> {
 }
 
 fn read_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| invalid(format!("{}: {error}", path.display())))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::NoItemsFound => invalid(format!("there is no private key in {}", path.display())),
+        error => invalid(format!("{}: {error}", path.display())),
+    })
 }
 
 fn no_certificate(path: &Path) -> io::Error {

@@ -316,6 +316,16 @@ fn a_server_that_sends_nothing_but_session_tickets_is_given_up() {
 }
 
 #[test]
+fn files_without_what_is_wanted_are_named() {
+    let papers = Papers::new("swapped");
+    let (certificate, key) = (papers.file("server.pem"), papers.file("server.key"));
+    let no_key = Tls::server(&certificate, &certificate).unwrap_err().to_string();
+    assert_eq!(no_key, format!("there is no private key in {}", certificate.display()));
+    let no_certificate = Tls::server(&key, &key).unwrap_err().to_string();
+    assert_eq!(no_certificate, format!("there is no certificate in {}", key.display()));
+}
+
+#[test]
 fn who_does_not_speak_tls_is_told_so() {
     for driver in DRIVERS {
         let papers = Papers::new("plain");
@@ -324,8 +334,16 @@ fn who_does_not_speak_tls_is_told_so() {
         let (_open, open_url, _) = serve(driver, Options::new());
         let trusting = guarded_by(Tls::trusting(papers.file("ca.pem")).unwrap());
         let plain = Options::new().timeout(Some(Duration::from_secs(20)));
-        assert!(matches!(greeting(driver, &plain, &url), Err(Error::Closed(_))));
-        assert!(matches!(greeting(driver, &trusting, &open_url), Err(Error::Connect { .. })));
+        let told = greeting(driver, &plain, &url).unwrap_err();
+        assert!(
+            matches!(&told, Error::Closed(_)) && told.to_string().contains("whether it wants TLS"),
+            "{told}"
+        );
+        let told = greeting(driver, &trusting, &open_url).unwrap_err();
+        assert!(
+            matches!(&told, Error::Connect { .. }) && told.to_string().contains("not speak TLS"),
+            "{told}"
+        );
         // Nonsense, a record that is too long, and half a record, ended without a word of TLS's.
         for bytes in
             [&b"GET / HTTP/1.0\r\n\r\n"[..], b"\x16\x03\x01\xff\xff\x01", b"\x16\x03\x01\x02\x00\x01"]

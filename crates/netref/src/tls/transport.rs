@@ -88,7 +88,8 @@ impl TlsTransport {
             }
             transport.below.wait(interest, deadline)?;
             if transport.pull(&mut transport.inside())? == Pulled::End {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let text = "the peer hung up in the middle of the handshake: it may not speak TLS";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
             }
         }
         Ok(transport)
