@@ -64,7 +64,7 @@ pub(crate) fn expand(Block(block): &mut Block, options: &BlockOptions) -> Result
         quote! { impl #generics ::netref::Service for #ty #bounds {} }
     });
     Ok(quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, clippy::useless_conversion)]
         impl #generics ::netref::Object for #ty #bounds {
             #(#items)*
         }
@@ -216,6 +216,7 @@ fn call(one: &Exposed, this: &TokenStream) -> TokenStream {
     let takes_rest = parameters.last().is_some_and(|last| last.kind == ParameterKind::Rest);
     let finish = (!takes_rest).then(|| quote! { args.finish()?; });
     let (variables, extracts): (Vec<_>, Vec<_>) = parameters.iter().enumerate().map(extract).unzip();
+    let extracts = quote! { #(#extracts)* #finish };
     let passed = parameters.iter().zip(&variables).map(|(parameter, variable)| match parameter.kind {
         ParameterKind::Borrowed => quote! { &#variable },
         _ => quote! { #variable },
@@ -223,10 +224,18 @@ fn call(one: &Exposed, this: &TokenStream) -> TokenStream {
     let wait = one.is_async.then(|| quote_spanned! { function.span() => .await });
     let called = quote_spanned! { function.span() => Self::#function(#this #(, #passed)*) #wait };
     let outcome = outcome(&called, function);
+    if one.is_async {
+        return quote! {
+            let (#(#variables,)*) = args.for_function(#name).take_async(|args| {
+                #extracts
+                ::std::result::Result::Ok((#(#variables,)*))
+            }).await?;
+            #outcome
+        };
+    }
     quote! {
         let mut args = args.for_function(#name);
-        #(#extracts)*
-        #finish
+        #extracts
         #outcome
     }
 }

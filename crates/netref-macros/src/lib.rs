@@ -72,7 +72,8 @@ use attributes::BlockOptions;
 /// wrong with the arguments reaches the caller as `TypeError`. Results are converted by `IntoValue`; `Result<T, E>` with
 /// an `E` that converts to `netref::Error` raises. A panic reaches the caller as `RuntimeError`.
 ///
-/// An `async fn` runs as a task of the runtime, over connections of `netref::aio` only; to others it raises `RuntimeError`.
+/// An `async fn` runs as a task of the runtime, over connections of `netref::aio` only; to others it raises `RuntimeError`. Take
+/// objects of the peer's as `netref::aio::Remote` there.
 ///
 /// Peers may call from several threads at once, and call back while a method runs. So receivers are `&self`, and state
 /// that changes lives in atomics or behind a `Mutex`, not held while calling a peer.

@@ -26,7 +26,8 @@
 //! writes. One starts the peer's requests, in the order in which they came; they run concurrently:
 //!
 //! - Asynchronous ones ([`function`], or an object with a [`start_method`](crate::Object::start_method)) as tasks. The
-//!   part before their first `await` runs in the order of the calls. Like any asynchronous code, they must not block.
+//!   part before their first `await` runs in the order of the calls, unless items of an argument are fetched first (a `Vec` from a
+//!   list of the peer's), which a thread does. Like any asynchronous code, they must not block.
 //! - All others on threads that are there to be blocked, which they share with the blocking API's connections, each on one of its
 //!   own. They may use blocking operations, also on objects of the peer that waits for them, and the runtime's tasks and timers.
 //!   Where there is no memory for one more such thread, the request is answered with a `MemoryError`.
@@ -60,6 +61,7 @@ mod server;
 mod stream;
 mod tasks;
 
+pub(crate) use blocking::on_pool;
 pub use blocking::spawn_blocking;
 pub use connection::{Connection, connect, connect_with, over_stream};
 pub use function::{IntoAsyncFunction, function};

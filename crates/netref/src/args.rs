@@ -1,5 +1,7 @@
 use crate::convert::{FromValue, IntoValue};
 use crate::error::{Error, Result};
+#[cfg(feature = "tokio")]
+use crate::raising::is_plain;
 use crate::value::Value;
 
 /// The arguments of a call.
@@ -118,6 +120,28 @@ impl Args {
         };
         let were = if given == 1 { "was" } else { "were" };
         Err(self.wrong(&format!("{takes} but {given} {were} given")))
+    }
+
+    /// Takes all arguments by `take` in asynchronous code: where items of the peer's are to be fetched, on a thread that may wait for
+    /// them. For the attribute macros.
+    ///
+    /// # Errors
+    /// What `take` returns.
+    #[doc(hidden)]
+    pub async fn take_async<T: Send + 'static>(mut self, take: fn(&mut Self) -> Result<T>) -> Result<T> {
+        #[cfg(feature = "tokio")]
+        {
+            let mut values = self.positional.iter().chain(self.named.iter().map(|(_, value)| value));
+            let kept = (!values.all(is_plain)).then(|| self.clone());
+            match (take(&mut self), kept) {
+                (Err(Error::WouldBlock), Some(mut kept)) => {
+                    crate::aio::on_pool(move || take(&mut kept)).await
+                }
+                (taken, _) => taken,
+            }
+        }
+        #[cfg(not(feature = "tokio"))]
+        take(&mut self)
     }
 
     fn wrong(&self, message: &str) -> Error {

@@ -8,8 +8,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::alarm::Alarm;
+use crate::error::{Error, Result};
+use crate::pool::POOL;
+use crate::raising::caught;
 use crate::running::{self, RunningRequest, contained};
 
 thread_local! {
@@ -52,6 +56,26 @@ pub async fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send +
             Err(_) => panic!("the runtime has shut down"),
         },
     }
+}
+
+/// Runs `work` of a request, which may block, on a thread of the [pool](crate::pool), and waits for it.
+pub(crate) async fn on_pool<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R> + Send + 'static,
+) -> Result<R> {
+    let Ok(runtime) = Handle::try_current() else { return work() };
+    let place = POOL.place().map_err(|_| no_thread())?;
+    let requests = running::all();
+    let (report, outcome) = oneshot::channel();
+    place.run(beside(&runtime, move || {
+        let _running = RunningRequest::enter_all(&requests);
+        drop(report.send(caught(work)));
+    }));
+    outcome.await.unwrap_or_else(|_| Err(no_thread()))
+}
+
+/// That a request is not carried out.
+pub(super) fn no_thread() -> Error {
+    Error::raise("MemoryError", "there is no memory for a thread to carry this out")
 }
 
 /// Wraps work for a thread of the [pool](crate::pool), which may block, and where the runtime can be used all the same.

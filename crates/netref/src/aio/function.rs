@@ -1,4 +1,4 @@
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -15,8 +15,8 @@ use crate::value::Value;
 ///
 /// The closure takes up to six arguments of types that are [`FromValue`], and returns a future of something that is
 /// [`IntoValue`](crate::IntoValue), or of a [`Result`] of that. Calls run as tasks, concurrently; the part before the first
-/// `await` runs in the order of the calls. Take remote objects as [`aio::Remote`](super::Remote): arguments whose conversion
-/// fetches items, such as a `Vec` from a remote list, would block, and fail.
+/// `await` runs in the order of the calls, unless items of an argument are fetched first (a `Vec` from a remote list). Take remote
+/// objects as [`aio::Remote`](super::Remote).
 ///
 /// A connection that threads drive can call it too: one of its threads then waits for the future. What the future needs of
 /// tokio, it finds in the runtime in which this was called.
@@ -53,17 +53,21 @@ macro_rules! closures {
         where
             F: Fn($($name),*) -> R + Send + Sync + 'static,
             R: Future<Output: IntoOutcome<Kind>> + Send + 'static,
-            $($name: FromValue,)*
+            $($name: FromValue + Send + 'static,)*
         {
+            #[allow(non_snake_case, reason = "each type parameter names its argument too")]
             fn into_async_function(self) -> ObjectRef {
-                let start = move |args: &mut Args| -> Result<MethodFuture> {
-                    $(
-                        #[expect(non_snake_case, reason = "each type parameter names its argument too")]
-                        let $name: $name = args.required($label)?;
-                    )*
-                    args.finish()?;
-                    let future = self($($name),*);
-                    Ok(Box::pin(async move { future.await.into_outcome() }))
+                let closure = Arc::new(self);
+                let start = move |args: Args| -> MethodFuture {
+                    let closure = closure.clone();
+                    Box::pin(async move {
+                        let ($($name,)*) = args.take_async(|args| {
+                            $(let $name: $name = args.required($label)?;)*
+                            args.finish()?;
+                            Ok(($($name,)*))
+                        }).await?;
+                        closure($($name),*).await.into_outcome()
+                    })
                 };
                 Arc::new(AsyncFunction { start: Box::new(start), runtime: Handle::try_current().ok() })
             }
@@ -84,13 +88,7 @@ struct AsyncFunction {
     runtime: Option<Handle>,
 }
 
-type Start = dyn Fn(&mut Args) -> Result<MethodFuture> + Send + Sync;
-
-impl AsyncFunction {
-    fn call(&self, mut args: Args) -> MethodFuture {
-        (self.start)(&mut args).unwrap_or_else(|error| Box::pin(ready(Err(error))))
-    }
-}
+type Start = dyn Fn(Args) -> MethodFuture + Send + Sync;
 
 impl Object for AsyncFunction {
     fn class(&self) -> Arc<Class> {
@@ -101,7 +99,7 @@ impl Object for AsyncFunction {
         match name {
             "__call__" => {
                 let _runtime = self.runtime.as_ref().map(Handle::enter);
-                block_on(self.call(args))
+                block_on((self.start)(args))
             }
             _ => Err(Error::no_attribute("function", name)),
         }
@@ -109,7 +107,7 @@ impl Object for AsyncFunction {
 
     fn start_method(self: Arc<Self>, name: &str, args: Args) -> Result<MethodFuture, Args> {
         match name {
-            "__call__" => Ok(self.call(args)),
+            "__call__" => Ok((self.start)(args)),
             _ => Err(args),
         }
     }

@@ -12,7 +12,7 @@ use netref_core::request::Request;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Remote;
-use super::blocking::{beside, block_on};
+use super::blocking::{beside, block_on, no_thread};
 use super::driver::Driver;
 use super::peer::TokioPeer;
 use crate::error::{Error, Result};
@@ -51,8 +51,7 @@ pub(super) fn start(peer: TokioPeer, mut message: Inbound<Shared>, permit: Optio
             })),
             Err(_) => {
                 contained(|| drop(action));
-                let error = Error::raise("MemoryError", "there is no memory for a thread to carry this out");
-                begin(&driver, reply.send(Err(error)));
+                begin(&driver, reply.send(Err(no_thread())));
             }
         },
     }

@@ -140,6 +140,10 @@ fn asynchronous_methods_run_over_asynchronous_connections() {
             function.call((text,)).await
         }
 
+        async fn total(&self, numbers: &[i64], more: Option<i64>) -> i64 {
+            numbers.iter().sum::<i64>() + more.unwrap_or(0)
+        }
+
         fn at_once(&self) -> i64 {
             1
         }
@@ -156,6 +160,11 @@ fn asynchronous_methods_run_over_asynchronous_connections() {
         assert_eq!(root.call_method("relay", (shout, "loud")).await.unwrap(), "LOUD".into_value());
         assert_eq!(root.call_method("at_once", ()).await.unwrap(), Value::Int(1));
         assert_eq!(raised(root.call_method("relay", ()).await), "TypeError");
+        // A list of the client's, of which the items are fetched where that may block.
+        let numbers = netref::List::from(vec![1, 2]);
+        assert_eq!(root.call_method("total", (&numbers, 3)).await.unwrap(), Value::Int(6));
+        assert_eq!(root.call_method("total", (&numbers,)).await.unwrap(), Value::Int(3));
+        assert_eq!(raised(root.call_method("total", (&numbers, "three")).await), "TypeError");
         server.stop();
     });
 }

@@ -174,6 +174,9 @@ pub(crate) async fn exercise(conn: &aio::Connection, class: &str) {
     let wrong = aio::function(|n: i64| async move { n });
     let error = root.call_method("call", (wrong, "text")).await.unwrap_err();
     assert!(error.exception().unwrap().is("TypeError"), "{error}");
+    // Items that an argument has over there are fetched where that may block.
+    let join = aio::function(|keys: Vec<String>| async move { keys.concat() });
+    assert_eq!(root.call_method("call", (join, &shelf)).await.unwrap(), Value::Str("ac".into()));
     let panicking = aio::function(|n: i64| async move { assert_eq!(n, 0, "a panic is no end") });
     let error = root.call_method("call", (panicking, 1)).await.unwrap_err();
     assert!(error.to_string().contains("a panic is no end"), "{error}");
