@@ -346,18 +346,21 @@ impl<'a> Reader<'a> {
             tags::BYTES_0 => 0,
             tags::BYTES_1..=tags::BYTES_4 => usize::from(tag - tags::BYTES_1) + 1,
             tags::BYTES_L1 => usize::from(self.byte()?),
-            tags::BYTES_L4 => {
-                let len = self.u32()?;
-                if self.landed > 0
-                    && let Some(landed) = self.source.and_then(|source| source.landed_at(self.at, len))
-                {
-                    self.landed = 0;
-                    return Ok(landed);
-                }
-                len
-            }
+            tags::BYTES_L4 => return self.long_byte_string(),
             _ => return Err(DecodeError::Expected { expected: "a byte string" }),
         };
+        self.take(len)
+    }
+
+    #[inline(never)]
+    fn long_byte_string(&mut self) -> Result<&'a [u8], DecodeError> {
+        let len = self.u32()?;
+        if self.landed > 0
+            && let Some(landed) = self.source.and_then(|source| source.landed_at(self.at, len))
+        {
+            self.landed = 0;
+            return Ok(landed);
+        }
         self.take(len)
     }
 
