@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -67,9 +68,9 @@ def test_the_program_is_the_main_program(program):
 import os, pickle, sys, threading
 class Local: pass
 assert __name__ == "__main__" and sys.modules["__main__"].Local is Local
-assert sys.argv[1:] == ["-x", "--help", "y"], sys.argv
-assert __file__ == sys.argv[0]
-assert sys.path[0] == os.path.dirname(os.path.abspath(__file__))
+assert sys.argv == ["program.py", "-x", "--help", "y"], sys.argv
+assert __file__ == os.path.abspath("program.py") and sys.path[0] == os.path.dirname(__file__)
+assert __builtins__.open is open
 import beside
 assert type(pickle.loads(pickle.dumps(Local()))) is Local
 def later():
@@ -81,7 +82,7 @@ print("now", flush=True)
 """
     )
     program("", "beside.py")
-    assert run("-m", "netref", "run", path, "-x", "--help", "y") == "now\nlater Local\n"
+    assert run("-m", "netref", "run", path.name, "-x", "--help", "y", cwd=path.parent) == "now\nlater Local\n"
 
 
 def test_exit_status(program):
@@ -92,13 +93,33 @@ def test_exit_status(program):
     assert "usage: netref run" in run("-m", "netref", "run", "--help")
 
 
-def test_modules_and_directories_are_run(program, tmp_path):
-    text = "import rpyc, sys\nprint(rpyc.__name__, __name__, sys.argv[1:])"
-    program(text, "a_module.py")
+def test_modules_directories_and_archives_are_run(program, tmp_path):
+    """As Python runs them; threads find the main module when it has ended."""
+    text = """
+import sys, threading
+import rpyc
+def later():
+    main.join()
+    assert sys.modules["__main__"].later is later
+    print(rpyc.__name__, __name__, sys.argv[1:], sys.path[0])
+main = threading.current_thread()
+threading.Thread(target=later).start()
+"""
+    path = program(text, "a_module.py")
     (tmp_path / "directory").mkdir()
     program(text, "directory/__main__.py")
-    for arguments in (("-m", "a_module"), ("directory",)):
-        assert run("-m", "netref", "run", *arguments, "x", cwd=tmp_path) == "netref __main__ ['x']\n"
+    archive = tmp_path / "archive.pex"
+    archive.write_bytes(b"#!/usr/bin/env python3\n")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.write(path, "__main__.py")
+    named = [("directory", tmp_path / "directory"), (archive.name, archive)]
+    safe_path = [["-P"]] if sys.version_info >= (3, 11) else []
+    for options, arguments, first in [
+        ([], ["-m", "a_module"], tmp_path),
+        *((options, [name], first) for name, first in named for options in [[], *safe_path]),
+    ]:
+        printed = run(*options, "-m", "netref", "run", *arguments, "x", cwd=tmp_path)
+        assert printed == f"netref __main__ ['x'] {first}\n"
 
 
 CHILDREN = """

@@ -1,7 +1,9 @@
 """``netref run``: runs a program that says ``import rpyc``, with netref in RPyC's place."""
 
+import builtins
 import io
 import os
+import pkgutil
 import runpy
 import sys
 import types
@@ -40,27 +42,40 @@ def main(arguments):
 def _run_module(name, arguments):
     sys.argv = [name, *arguments]
     _replace_first_path(os.getcwd())
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
+    _become_main()
+    runpy._run_module_as_main(name)
 
 
-def _run_file(path, arguments):
-    if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
-        sys.argv = [path, *arguments]
-        runpy.run_path(path, run_name="__main__")
+def _run_file(name, arguments):
+    sys.argv = [name, *arguments]
+    path = os.path.abspath(name)  # as in Python itself: the program may go to another directory
+    if pkgutil.get_importer(path) is not None:  # a directory or an archive, whatever it is called
+        _replace_first_path(path)
+        if path not in sys.path:  # `python -P`
+            sys.path.insert(0, path)
+        _become_main()
+        runpy._run_module_as_main("__main__", alter_argv=False)
         return
     try:
         with io.open_code(path) as file:
             source = file.read()
     except OSError as error:
-        sys.exit(f"netref run: cannot read {path!r}: {error.strerror}")
-    sys.argv = [path, *arguments]
-    _replace_first_path(os.path.dirname(os.path.abspath(path)))
-    # Not by runpy, which takes the main module away when it ends: threads go on, and pickle looks classes up in it.
-    program = types.ModuleType("__main__")
+        sys.exit(f"netref run: cannot read {name!r}: {error.strerror}")
+    _replace_first_path(os.path.dirname(path))
+    program = _become_main()
     program.__file__ = path
-    program.__builtins__ = __builtins__
-    sys.modules["__main__"] = program
     exec(compile(source, path, "exec"), vars(program))
+
+
+def _become_main():
+    """Makes an empty main module for the program.
+
+    Not so runpy's public functions, which take the program's module away when it ends: threads go on, and pickle looks classes
+    up in it. What ``python -m`` itself calls runs the program in the module that is there.
+    """
+    program = sys.modules["__main__"] = types.ModuleType("__main__")
+    program.__builtins__ = builtins
+    return program
 
 
 def _replace_first_path(directory):
