@@ -360,6 +360,37 @@ def test_server_ends_on_ctrl_c():
         running.stop()
 
 
+HOOKED = """
+    import collections, threading, netref
+
+    seen = collections.defaultdict(set)
+
+    def see(frame, event, argument):
+        seen[frame.f_code.co_name].add(threading.current_thread())
+
+    class Service(netref.Service):
+        def exposed_one(self):
+            both.wait(20)
+
+        def exposed_other(self):
+            both.wait(20)
+
+    threading.{hook}(see)
+    both = threading.Barrier(2)
+    conn = netref.connect_thread(remote_service=Service)
+    for result in [netref.async_(conn.root.one)(), netref.async_(conn.root.other)()]:
+        result.wait()
+    print(len(seen["exposed_one"]), len(seen["exposed_other"]), len(seen["exposed_one"] | seen["exposed_other"]))
+"""
+
+
+@pytest.mark.parametrize("hook", ["settrace", "setprofile"])
+def test_debuggers_and_coverage_see_what_runs_on_any_thread(hook):
+    """Also requests that run beside another one, on a thread that Python did not start. Stock has none."""
+    done = subprocess.run(program(HOOKED.format(hook=hook)), capture_output=True, text=True, timeout=40, check=False)
+    assert (done.stdout, done.stderr) == ("1 1 2\n", "")
+
+
 def test_importing_is_quick_and_silent():
     done = subprocess.run(program("import netref"), capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 
 /// How long threads that run Python code are waited for.
@@ -59,8 +60,26 @@ impl Drop for Inside {
 /// Runs `work` with the interpreter, unless that is about to shut down.
 pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     let _inside = Inside::enter()?;
-    ThreadState::keep();
-    Python::try_attach(work)
+    let is_new = ThreadState::keep();
+    Python::try_attach(|py| {
+        if is_new && let Err(error) = take_hooks(py) {
+            error.write_unraisable(py, None);
+        }
+        work(py)
+    })
+}
+
+/// Has debuggers, profilers and `coverage` see what runs on this thread, as `threading` does with the threads that it starts.
+fn take_hooks(py: Python<'_>) -> PyResult<()> {
+    let threading = py.import(intern!(py, "threading"))?;
+    let sys = py.import(intern!(py, "sys"))?;
+    for (get, set) in [("gettrace", "settrace"), ("getprofile", "setprofile")] {
+        let hook = threading.call_method0(get)?;
+        if !hook.is_none() {
+            sys.call_method1(set, (hook,))?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps what the interpreter knows of a thread of the driver for as long as the thread lives.
@@ -70,7 +89,8 @@ pub(crate) fn attach<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 struct ThreadState(*mut pyo3::ffi::PyThreadState);
 
 impl ThreadState {
-    fn keep() {
+    /// Whether it was not kept before.
+    fn keep() -> bool {
         thread_local! {
             static KEPT: Cell<Option<ThreadState>> = const { Cell::new(None) };
         }
@@ -78,7 +98,7 @@ impl ThreadState {
         #[expect(unsafe_code, reason = "PyO3 has no question for it")]
         let is_known = unsafe { !pyo3::ffi::PyGILState_GetThisThreadState().is_null() };
         if is_known {
-            return;
+            return false;
         }
         // SAFETY: the interpreter is initialised, since this module is loaded, and not shutting down, since the thread counts
         // as `Inside`. The first call makes the thread state and takes the lock; the second gives the lock up again and
@@ -89,6 +109,7 @@ impl ThreadState {
             pyo3::ffi::PyEval_SaveThread()
         };
         KEPT.set(Some(Self(state)));
+        true
     }
 }
 
