@@ -63,3 +63,29 @@ def test_a_bare_copy_of_the_folder_can_serve(tmp_path, client):
     finally:
         server.stop()
     assert printed.split() == [str(tmp_path / "netref" / "__init__.py"), "None", "42"]
+
+
+IN_A_SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:  # before Python 3.13
+    import _xxsubinterpreters as interpreters
+
+another = interpreters.create()
+interpreters.run_string(another, '''
+import sys
+sys.path[:] = {path}
+try:
+    import netref
+except ImportError as error:
+    print(error, flush=True)
+''')
+interpreters.destroy(another)
+"""
+
+
+def test_subinterpreters_are_refused():
+    """PyO3 refuses them from Python 3.12 on; in one of an older Python, what interpreters share would hang or end the process."""
+    command = [sys.executable, "-c", IN_A_SUBINTERPRETER.format(path=sys.path)]
+    printed = subprocess.run(command, check=True, timeout=30, capture_output=True, text=True).stdout
+    assert printed == "module netref._netref does not support loading in subinterpreters\n"

@@ -60,12 +60,21 @@ mod transports;
 mod user_code;
 mod world;
 
-use pyo3::exceptions::PyMemoryError;
+use pyo3::exceptions::{PyImportError, PyMemoryError};
 use pyo3::prelude::*;
 
 /// The module `netref._netref`.
 #[pymodule]
 fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // From Python 3.12 on, the interpreter refuses by itself.
+    // SAFETY: asks for the number of the interpreter that the calling thread is attached to.
+    #[expect(unsafe_code, reason = "PyO3 has no question for it")]
+    let interpreter = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if interpreter != 0 {
+        return Err(PyImportError::new_err(
+            "module netref._netref does not support loading in subinterpreters",
+        ));
+    }
     module.add_class::<connection::Connection>()?;
     module.add_class::<proxy::BaseNetref>()?;
     module.add_class::<ahead::ContainerIterator>()?;
