@@ -3,6 +3,7 @@ use std::fs;
 use std::io::{BufRead, Seek, SeekFrom, Write};
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::args::Args;
@@ -16,7 +17,8 @@ use crate::raising::OsError;
 use crate::value::Value;
 
 /// A file of this side, or any reader or writer, that a peer uses as Python's own: `read`, `readline`, `readlines`,
-/// `write`, `writelines`, `seek`, `tell`, `flush`, `close`, iteration over the lines, `with`.
+/// `write`, `writelines`, `seek`, `tell`, `flush`, `close`, iteration over the lines, `with`. To Python's `isinstance` it is
+/// what `open` returns in its mode.
 ///
 /// Clones are the same file. It is in text mode unless made [`binary`](Self::binary): UTF-8, and reading makes `\n` of
 /// every `\r\n` and `\r`, as Python's `open` does. Methods take turns: one that is called while another reads waits for it.
@@ -74,7 +76,7 @@ impl File {
     /// The file in binary mode: it reads and writes bytes as they are.
     #[must_use]
     pub fn binary(self) -> Self {
-        self.0.lock().binary = true;
+        self.0.binary.store(true, Ordering::Relaxed);
         self
     }
 
@@ -100,8 +102,9 @@ impl File {
     }
 
     fn over(stream: Stream) -> Self {
-        let state = State { stream: Some(stream), name: String::new(), binary: false };
+        let state = State { stream: Some(stream), name: String::new() };
         Self(Arc::new_cyclic(|this| Live {
+            binary: AtomicBool::new(false),
             writes: matches!(state.stream, Some(Stream::Writer(_) | Stream::SeekableWriter(_))),
             state: Mutex::new(state),
             this: this.clone(),
@@ -138,6 +141,8 @@ impl fmt::Debug for File {
 
 struct Live {
     state: Mutex<State>,
+    /// Not in the state: what the file is can be told while somebody reads.
+    binary: AtomicBool,
     writes: bool,
     this: Weak<Self>,
 }
@@ -146,7 +151,6 @@ struct State {
     /// `None` once closed.
     stream: Option<Stream>,
     name: String,
-    binary: bool,
 }
 
 enum Stream {
@@ -164,16 +168,24 @@ impl<T: Write + Seek + Send> SeekableWrite for T {}
 
 impl Object for Live {
     fn class(&self) -> Arc<Class> {
-        static CLASS: LazyLock<Arc<Class>> = LazyLock::new(|| {
-            METHODS
-                .iter()
-                .fold(Class::new("netref.File"), |class, (name, doc)| class.method(*name, *doc))
-                .into()
+        // Python's own names: `isinstance` tells a Python peer what it can expect, and a stock one knows no other answer.
+        const NAMES: [&str; 3] = ["_io.TextIOWrapper", "_io.BufferedReader", "_io.BufferedWriter"];
+        static CLASSES: LazyLock<[Arc<Class>; 3]> = LazyLock::new(|| {
+            NAMES.map(|name| {
+                let methods = METHODS.iter();
+                methods.fold(Class::new(name), |class, (name, doc)| class.method(*name, *doc)).into()
+            })
         });
-        CLASS.clone()
+        let [text, reader, writer] = &*CLASSES;
+        match (self.is_binary(), self.writes) {
+            (false, _) => text.clone(),
+            (true, false) => reader.clone(),
+            (true, true) => writer.clone(),
+        }
     }
 
     fn call_method(&self, name: &str, mut args: Args) -> Result<Value> {
+        let binary = self.is_binary();
         let mut state = self.lock();
         match name {
             "close" => {
@@ -184,26 +196,26 @@ impl Object for Live {
             _ => {}
         }
         match name {
-            "read" | "readline" | "readlines" => state.read(name, &mut args),
-            "write" => state.write(&only(&mut args, "data")?),
+            "read" | "readline" | "readlines" => state.read(name, &mut args, binary),
+            "write" => state.write(&only(&mut args, "data")?, binary),
             "writelines" => {
                 let lines: Value = only(&mut args, "lines")?;
                 state.stream()?;
                 drop(state);
                 // With the file unlocked: a step may run the peer's code, and that may use the file.
                 for line in lines.iter()? {
-                    self.lock().write(&line?)?;
+                    self.lock().write(&line?, binary)?;
                 }
                 Ok(Value::None)
             }
-            "seek" => state.seek(&mut args),
+            "seek" => state.seek(&mut args, binary),
             "__iter__" | "__enter__" => {
                 args.finish()?;
                 state.stream().map(|_| itself(&self.this))
             }
             "__next__" => {
                 args.finish()?;
-                let line = state.line()?;
+                let line = state.line(binary)?;
                 line.ok_or_else(|| Exception::new("StopIteration").into())
             }
             _ => {
@@ -222,10 +234,10 @@ impl Object for Live {
         Ok(match name {
             "closed" => state.stream.is_none().into_value(),
             "name" => state.name.as_str().into_value(),
-            "mode" => self.mode(state.binary).into_value(),
-            "encoding" if !state.binary => "utf-8".into_value(),
-            "errors" if !state.binary => "strict".into_value(),
-            "newlines" if !state.binary => Value::None,
+            "mode" => self.mode().into_value(),
+            "encoding" if !self.is_binary() => "utf-8".into_value(),
+            "errors" if !self.is_binary() => "strict".into_value(),
+            "newlines" if !self.is_binary() => Value::None,
             _ => return Err(Error::no_attribute("netref.File", name)),
         })
     }
@@ -235,7 +247,7 @@ impl Object for Live {
         match self.state.try_lock() {
             Ok(state) => {
                 let name = crate::repr::repr(&state.name.as_str().into_value());
-                format!("<netref.File name={name} mode='{}'>", self.mode(state.binary))
+                format!("<netref.File name={name} mode='{}'>", self.mode())
             }
             Err(_) => "<netref.File in use>".to_owned(),
         }
@@ -263,8 +275,12 @@ const METHODS: &[(&str, &str)] = &[
 ];
 
 impl Live {
-    fn mode(&self, binary: bool) -> &'static str {
-        match (self.writes, binary) {
+    fn is_binary(&self) -> bool {
+        self.binary.load(Ordering::Relaxed)
+    }
+
+    fn mode(&self) -> &'static str {
+        match (self.writes, self.is_binary()) {
             (false, false) => "r",
             (false, true) => "rb",
             (true, false) => "w",
@@ -279,15 +295,14 @@ impl Live {
 
 /// Python's methods.
 impl State {
-    fn read(&mut self, name: &str, args: &mut Args) -> Result<Value> {
+    fn read(&mut self, name: &str, args: &mut Args, binary: bool) -> Result<Value> {
         let size = args.optional::<Option<i64>>("size")?.flatten();
         args.finish()?;
         // As in Python, a negative size is none.
         let size = size.and_then(|size| usize::try_from(size).ok());
-        let binary = self.binary;
         let reader = self.stream()?.reader()?;
         match name {
-            "readlines" => self.read_lines(size.filter(|size| *size > 0)),
+            "readlines" => self.read_lines(size.filter(|size| *size > 0), binary),
             "read" if binary => lines::read_bytes(reader, size).map(|bytes| Value::Bytes(bytes.into())),
             "read" => lines::read_text(reader, size).map(IntoValue::into_value),
             _ if binary => lines::read_bytes_line(reader, size).map(|bytes| Value::Bytes(bytes.into())),
@@ -295,11 +310,11 @@ impl State {
         }
     }
 
-    fn read_lines(&mut self, hint: Option<usize>) -> Result<Value> {
+    fn read_lines(&mut self, hint: Option<usize>, binary: bool) -> Result<Value> {
         let mut lines = Vec::new();
         let mut total = 0;
         while hint.is_none_or(|hint| total < hint) {
-            let Some(line) = self.line()? else { break };
+            let Some(line) = self.line(binary)? else { break };
             total += length(&line);
             lines.push(line);
         }
@@ -307,13 +322,12 @@ impl State {
     }
 
     /// The next line, unless the file is at its end.
-    fn line(&mut self) -> Result<Option<Value>> {
-        let line = self.read("readline", &mut Args::default())?;
+    fn line(&mut self, binary: bool) -> Result<Option<Value>> {
+        let line = self.read("readline", &mut Args::default(), binary)?;
         Ok((length(&line) > 0).then_some(line))
     }
 
-    fn write(&mut self, data: &Value) -> Result<Value> {
-        let binary = self.binary;
+    fn write(&mut self, data: &Value, binary: bool) -> Result<Value> {
         let writer = self.stream()?.writer()?;
         match (data, binary) {
             (Value::Str(text), false) => writer.write_all(text.as_bytes())?,
@@ -330,11 +344,10 @@ impl State {
         Ok(length(data).into_value())
     }
 
-    fn seek(&mut self, args: &mut Args) -> Result<Value> {
+    fn seek(&mut self, args: &mut Args, binary: bool) -> Result<Value> {
         let offset: i64 = args.required("offset")?;
         let whence = args.optional::<i64>("whence")?.unwrap_or(0);
         args.finish()?;
-        let binary = self.binary;
         let seeker = self.stream()?.seeker()?;
         if !binary && whence != 0 && offset != 0 {
             return Err(unsupported("can't do nonzero relative seeks in text mode"));

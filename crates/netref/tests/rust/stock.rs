@@ -208,6 +208,22 @@ subject.close()
     assert!(file.is_closed());
 }
 
+/// Programs and libraries ask: `zipfile` whether it is a path, others whether to expect str or bytes.
+#[test]
+fn a_python_program_sees_what_kind_a_file_is() {
+    let reader = || File::reader(&b""[..]);
+    for (file, class) in [
+        (reader(), "TextIOBase"),
+        (reader().binary(), "BufferedReader"),
+        (File::writer(Vec::new()).binary(), "BufferedWriter"),
+    ] {
+        let program = format!(
+            "import io, os\nassert isinstance(subject, io.{class}) and not isinstance(subject, (os.PathLike, io.BytesIO))"
+        );
+        run(&file, &program).unwrap();
+    }
+}
+
 #[test]
 fn a_python_program_uses_rust_functions_and_iterators() {
     let heard = Arc::new(Mutex::new(Vec::new()));
