@@ -42,6 +42,27 @@
 //! released. The connection stays good. Dropping the last [`Connection`] and [`Remote`] of a connection closes it, without
 //! blocking.
 //!
+//! # Connecting again
+//!
+//! [`Reconnecting`](crate::Reconnecting) blocks while it connects, so it is used in [`spawn_blocking`]:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use netref::{Reconnecting, aio};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> netref::Result<()> {
+//! let runtime = tokio::runtime::Handle::current();
+//! let dial = move || runtime.block_on(aio::connect("tcp://lab-pc:18861")).map(Into::into);
+//! let lab = Arc::new(Reconnecting::new(dial));
+//!
+//! // For each piece of work, over whatever connection there is by then:
+//! let root: aio::Remote = aio::spawn_blocking(move || lab.root()).await?.into();
+//! root.call_method("measure", ()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The runtime
 //!
 //! Connections and servers must be made inside of a tokio runtime, with I/O and time enabled, and live as long as that

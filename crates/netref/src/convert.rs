@@ -48,9 +48,18 @@ pub trait FromValue: Sized {
 
 /// Types that can be made into a [`Value`].
 ///
-/// `Vec<T>`, arrays and slices become tuples, which cross by value if their items do; for a list that the peer can change,
-/// pass a [`List`](crate::List). The protocol has no maps: a `HashMap` or `BTreeMap` becomes a [`Dict`], which crosses by
-/// reference. Closures become objects through [`function`](crate::function()).
+/// | Rust | becomes |
+/// |---|---|
+/// | `bool`, integers and [`BigInt`], `f64` and `f32` | bool, int, float |
+/// | `String`, `&str`, `char` | str |
+/// | [`Bytes`] | bytes; a `Vec<u8>` is a tuple of numbers |
+/// | `()`, `Option<T>` | None, or what `T` becomes |
+/// | tuples, `Vec<T>`, arrays, slices | a tuple, which crosses by value if its items do; for a list that the peer can change, pass a [`List`](crate::List) |
+/// | `HashMap`, `BTreeMap` | a [`Dict`], which crosses by reference: the protocol has no maps |
+/// | `Arc<T>` of an [`Object`], [`List`](crate::List), [`Dict`], [`File`](crate::File) | a reference to the object |
+/// | [`Remote`] | the object itself, where it is |
+///
+/// Closures become objects through [`function`](crate::function()), iterators through [`iterator`](crate::iterator).
 #[diagnostic::on_unimplemented(
     message = "a peer cannot be given a `{Self}`",
     note = "what has a counterpart in Python can be given; an object with methods is an `Arc` of a type with \

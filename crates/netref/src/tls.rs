@@ -29,12 +29,20 @@ use transport::TlsTransport;
 /// TLS for one side: as a server with a certificate, or as a client that knows whom to trust.
 ///
 /// ```no_run
+/// use std::sync::Arc;
 /// use netref::tls::Tls;
 ///
 /// // A client
 /// let options = netref::Options::new().handshake(Tls::trusting("ca.pem")?);
 /// let conn = options.connect("tcp://lab-pc:18821")?;
 /// println!("{:?}", conn.credentials());
+///
+/// // A server
+/// # struct Calculator;
+/// # #[netref::service]
+/// # impl Calculator {}
+/// let options = netref::Options::new().handshake(Tls::server("server.pem", "server.key")?);
+/// netref::Server::with_options("tcp://0.0.0.0:18821", options, || Arc::new(Calculator))?.run();
 /// # Ok::<(), netref::Error>(())
 /// ```
 #[derive(Clone)]
