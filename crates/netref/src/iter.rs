@@ -52,7 +52,7 @@ impl RemoteIter {
     }
 
     /// Fetches many items in one round trip. The other side then produces items that may never be asked for: right
-    /// for containers, wrong for a generator whose steps have effects.
+    /// for containers, wrong for a generator whose steps have effects, or fail: the items of the same round trip are lost then.
     #[must_use]
     pub fn prefetched(self) -> Prefetched {
         Prefetched {
