@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::error::{Error, Result};
+use crate::time_limit::LONGEST;
 
 /// Port that RPyC programs use by default for services of their own.
 const DEFAULT_PORT: u16 = 18861;
@@ -104,7 +105,7 @@ impl Address {
 }
 
 fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now() + timeout.min(LONGEST);
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (host, port).to_socket_addrs()? {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -331,7 +331,10 @@ impl Options {
                 let peer = address_of(&socket);
                 let until = [self.handshake_deadline(), deadline].into_iter().flatten().min();
                 let secured = handshake.connect(socket, address.host(), until);
-                let secured = secured.map_err(|source| Error::Connect { url: url.to_owned(), source })?;
+                let secured = secured.map_err(|source| match deadline {
+                    Some(at) if Instant::now() >= at => self.connects_too_long(url),
+                    _ => Error::Connect { url: url.to_owned(), source },
+                })?;
                 self.start_over(secured, peer, self.service.clone(), true).attended()
             }
         };

@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::remote::Remote;
 use crate::running::contained;
+use crate::time_limit::LONGEST;
 
 /// A connection that ends sooner is no better than none.
 const SHORT: Duration = Duration::from_secs(1);
@@ -100,7 +101,7 @@ impl Reconnecting {
     pub fn pauses(self, first: Duration, last: Duration) -> Self {
         {
             let mut state = self.shared.lock();
-            (state.first_pause, state.last_pause) = (first, last);
+            (state.first_pause, state.last_pause) = (first, last.min(LONGEST));
         }
         self
     }
@@ -184,12 +185,14 @@ impl Reconnecting {
                 None => {}
             }
             let now = Instant::now();
-            if !state.is_dialling && now >= state.next_attempt {
+            let is_late = deadline.is_some_and(|at| now >= at);
+            // Whoever uses it tries once, however little time there is.
+            if !state.is_dialling && now >= state.next_attempt && !(is_late && last.is_some()) {
                 state.is_dialling = true;
                 state.enter(ReconnectingState::Connecting);
                 return Ok(None);
             }
-            if deadline.is_some_and(|at| now >= at) {
+            if is_late {
                 return Err(last.take().unwrap_or_else(timed_out));
             }
             let attempt = (!state.is_dialling).then_some(state.next_attempt);

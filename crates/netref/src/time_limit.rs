@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+/// Longer than any connection lasts, and instants can be calculated with it: what is longer, such as `Duration::MAX`, counts as this.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 32);
+
 thread_local! {
     /// The limit of the innermost block that the calling thread is in.
     static LIMIT: Cell<Option<Option<Duration>>> = const { Cell::new(None) };

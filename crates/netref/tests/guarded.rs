@@ -397,6 +397,7 @@ fn connecting_ends_in_time_whatever_it_waits_for() {
                 matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::TimedOut),
                 "{error}"
             );
+            assert!(error.to_string().contains("option connect_timeout"), "{error}");
             assert!(started.elapsed() < Duration::from_secs(5), "{driver:?}");
         }
         // In time, it leaves a connection whose root is known.

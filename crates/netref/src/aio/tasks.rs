@@ -23,6 +23,7 @@ use super::stream::{ReadHalf, WriteHalf};
 use crate::buffered::Wake;
 use crate::failure::{CallError, EndReason};
 use crate::incoming::Incoming;
+use crate::time_limit::LONGEST;
 use crate::world::Shared;
 
 /// How long a peer that sent what is not taken may go on sending until it reads why.
@@ -246,7 +247,7 @@ struct Pulse {
 
 impl Pulse {
     fn new(interval: Duration) -> Self {
-        Self { interval, heard: Instant::now(), has_asked: false }
+        Self { interval: interval.min(LONGEST), heard: Instant::now(), has_asked: false }
     }
 
     fn heard(&mut self) {

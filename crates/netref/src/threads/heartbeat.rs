@@ -11,6 +11,7 @@ use netref_core::request::handlers;
 
 use super::watch::{Watched, watch_pulse};
 use super::{Call, EndReason, Host, Link};
+use crate::time_limit::LONGEST;
 
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -29,7 +30,7 @@ const NEVER: u64 = u64::MAX;
 impl Pulse {
     pub(super) fn new(interval: Duration) -> Self {
         let (heard, asked, suspected) = (AtomicU64::new(0), AtomicU64::new(NEVER), AtomicU64::new(NEVER));
-        Self { interval, started: Instant::now(), heard, asked, suspected }
+        Self { interval: interval.min(LONGEST), started: Instant::now(), heard, asked, suspected }
     }
 
     fn now(&self) -> u64 {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use netref::protocol::{Limits, Request};
 use netref::threads::EndReason;
-use netref::{Connection, Error, IntoValue, Options, Value, function, function_with_args, with_timeout};
+use netref::{
+    Connection, Error, IntoValue, Options, Reconnecting, Value, function, function_with_args, with_timeout,
+};
 
 use crate::lab::{both_ends, eventually, serve_lab};
 
@@ -116,6 +118,17 @@ fn a_peer_that_answers_outlives_many_heartbeats() {
     conn.ping().unwrap();
     thread::sleep(Duration::from_millis(900));
     conn.ping().unwrap();
+}
+
+/// No instant is so far away.
+#[test]
+fn the_longest_time_is_for_ever() {
+    let running = serve_lab();
+    let options = Options::new().timeout(Some(Duration::MAX)).heartbeat(Some(Duration::MAX));
+    options.connect_timeout(Duration::MAX).connect(&running.url()).unwrap().ping().unwrap();
+    let nobody = serve_lab().url();
+    let patient = Reconnecting::new(move || netref::connect(&nobody)).pauses(Duration::MAX, Duration::MAX);
+    patient.timeout(Some(Duration::from_millis(1))).root().unwrap_err();
 }
 
 #[test]

@@ -51,6 +51,16 @@ fn nobody_there() {
     assert_eq!(server.state(), ReconnectingState::Waiting);
 }
 
+/// An attempt was due after each that failed, so that its time was never looked at.
+#[test]
+fn attempts_without_a_pause_end_in_time() {
+    let (tell, told) = mpsc::channel();
+    let server = handle(&serve_lab().url()).pauses(Duration::ZERO, Duration::ZERO).timeout(Some(SOON));
+    thread::spawn(move || tell.send(server.root().map(drop)));
+    let outcome = told.recv_timeout(Duration::from_secs(20)).expect("it gives up");
+    assert!(matches!(outcome, Err(Error::Connect { .. })), "{outcome:?}");
+}
+
 /// Once it had panicked, it was never told anything again.
 #[test]
 fn one_who_is_told_of_states_may_panic() {

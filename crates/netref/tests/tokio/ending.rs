@@ -110,6 +110,9 @@ fn a_peer_that_answers_outlives_many_heartbeats() {
         let (client, _server) = pair(&options, &Options::new());
         tokio::time::sleep(Duration::from_millis(900)).await;
         client.ping().await.unwrap();
+        // No instant is so far away.
+        let (client, _server) = pair(&Options::new().heartbeat(Some(Duration::MAX)), &Options::new());
+        client.ping().await.unwrap();
     });
 }
 
