@@ -3,6 +3,7 @@
 //! Lists, dictionaries and the like are written and built here; the rarer kinds, such as dates and arrays, are taken apart
 //! and put together by `netref.core.values`.
 
+pub(crate) mod pickled;
 mod reading;
 mod writing;
 

@@ -85,6 +85,7 @@ fn _netref(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<copying::ByValue>()?;
     module.add_class::<copying::ByValueFunction>()?;
     module.add_function(wrap_pyfunction!(copying::copy, module)?)?;
+    module.add_function(wrap_pyfunction!(copying::pickled::plain_from_pickle, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call, module)?)?;
     module.add_function(wrap_pyfunction!(calls::call_method, module)?)?;
     module.add_function(wrap_pyfunction!(calls::start_call, module)?)?;

@@ -1,14 +1,22 @@
-"""Copies of objects of a peer that has no request for them, such as RPyC: item by item, with what its wire has."""
+"""Copies of objects of a peer that has no request for them, such as RPyC, with what its wire has.
+
+Out of a pickle, if the peer makes one and there is nothing but plain data in it; else item by item. Nothing is unpickled.
+"""
 
 import collections
 import datetime
 import re
 import sys
+import weakref
 
-from netref._netref import limits
+from netref._netref import limits, plain_from_pickle
 from netref.core import consts
 from netref.core.netref import BaseNetref
 
+#: Connections whose peers make no pickles.
+_WITHOUT_PICKLES: weakref.WeakSet = weakref.WeakSet()
+#: What peers of every version of Python can make.
+PROTOCOL = 4
 #: Items of one round trip.
 CHUNK = 1000
 #: Bytes that a proxy and what is copied of it take, at least.
@@ -17,7 +25,9 @@ _PROXY = 500
 
 def copy(proxy):
     """A local copy of a container of the peer's, and of those in it; or of a date or number of the standard library's."""
-    return _Copier(proxy.____conn__).copy(proxy)
+    copier = _Copier(proxy.____conn__)
+    made = copier.plain(proxy)
+    return copier.copy(proxy) if made is None else made
 
 
 class _Copier:
@@ -25,9 +35,27 @@ class _Copier:
 
     def __init__(self, conn):
         self.conn = conn
-        self.depth, self.most = map(limits(conn._config).get, ("max_depth", "max_decoded"))
+        names = ("max_depth", "max_decoded", "max_set_collisions")
+        self.depth, self.most, self.collisions = map(limits(conn._config).get, names)
         self.size = 0
         self.open = set()
+
+    def plain(self, proxy):
+        """A copy of a container out of its pickle, in one round trip; None if that is not to be had."""
+        if proxy.____id_pack__[0] not in _CONTAINERS or self.conn in _WITHOUT_PICKLES:
+            return None
+        try:
+            pickled = self.conn.sync_request(consts.HANDLE_PICKLE, proxy, PROTOCOL)
+        except (EOFError, TimeoutError):
+            raise
+        except Exception as error:  # not only if the peer makes none: there may be something that cannot be pickled
+            if "pickling is disabled" in str(error):
+                _WITHOUT_PICKLES.add(self.conn)
+            return None
+        if type(pickled) is not bytes:
+            return None
+        most = sys.maxsize if self.most is None else self.most
+        return plain_from_pickle(pickled, most, self.depth, self.collisions)
 
     def sized(self, items):
         """The items, if there is room for them: a peer may have more of them than there is memory, and lists in lists."""

@@ -28,7 +28,8 @@ def copy(obj):
     paths (as pure ones), dataclasses, enumerations, named tuples, numpy's arrays and scalars; and all of these inside each
     other. A peer may copy what it could read item by item: see docs/values.md for the rule, and for what a class has to be here.
 
-    One round trip between netref peers. From a stock peer, which has no such request, a few for each container, and fewer kinds.
+    One round trip between netref peers. A stock peer has no such request: one for plain data if it allows pickling (nothing is
+    unpickled here), else a few for each container; and fewer kinds.
 
     :param obj: a proxy, or a tuple with proxies in it; anything else is local already, and is returned as it is
     :raises TypeError: if there is something else in it
