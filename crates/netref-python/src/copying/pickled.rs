@@ -65,6 +65,46 @@ enum Stop {
 
 type Stepped<T = ()> = Result<T, Stop>;
 
+/// Instructions, as Python's `pickle` names them. Of others none makes plain data.
+mod op {
+    pub(super) const MARK: u8 = b'(';
+    pub(super) const EMPTY_TUPLE: u8 = b')';
+    pub(super) const STOP: u8 = b'.';
+    pub(super) const BINBYTES: u8 = b'B';
+    pub(super) const SHORT_BINBYTES: u8 = b'C';
+    pub(super) const BINFLOAT: u8 = b'G';
+    pub(super) const BININT: u8 = b'J';
+    pub(super) const BININT1: u8 = b'K';
+    pub(super) const BININT2: u8 = b'M';
+    pub(super) const NONE: u8 = b'N';
+    pub(super) const BINUNICODE: u8 = b'X';
+    pub(super) const EMPTY_LIST: u8 = b']';
+    pub(super) const APPEND: u8 = b'a';
+    pub(super) const APPENDS: u8 = b'e';
+    pub(super) const BINGET: u8 = b'h';
+    pub(super) const LONG_BINGET: u8 = b'j';
+    pub(super) const SETITEM: u8 = b's';
+    pub(super) const TUPLE: u8 = b't';
+    pub(super) const SETITEMS: u8 = b'u';
+    pub(super) const EMPTY_DICT: u8 = b'}';
+    pub(super) const PROTO: u8 = 0x80;
+    pub(super) const TUPLE1: u8 = 0x85;
+    pub(super) const TUPLE2: u8 = 0x86;
+    pub(super) const TUPLE3: u8 = 0x87;
+    pub(super) const NEWTRUE: u8 = 0x88;
+    pub(super) const NEWFALSE: u8 = 0x89;
+    pub(super) const LONG1: u8 = 0x8a;
+    pub(super) const LONG4: u8 = 0x8b;
+    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
+    pub(super) const BINUNICODE8: u8 = 0x8d;
+    pub(super) const BINBYTES8: u8 = 0x8e;
+    pub(super) const EMPTY_SET: u8 = 0x8f;
+    pub(super) const ADDITEMS: u8 = 0x90;
+    pub(super) const FROZENSET: u8 = 0x91;
+    pub(super) const MEMOIZE: u8 = 0x94;
+    pub(super) const FRAME: u8 = 0x95;
+}
+
 /// What an object takes in memory, and each item of a container beside the item: CPython's sizes, or more.
 const OBJECT: usize = 64;
 const CONTAINER: usize = 216;
@@ -75,71 +115,66 @@ impl<'py> Machine<'_, 'py> {
     fn step(&mut self) -> Stepped<Option<Bound<'py, PyAny>>> {
         let py = self.py;
         match self.byte()? {
-            b'.' => {
+            op::STOP => {
                 let made = self.stack.pop().ok_or(Stop::NotPlain)?;
                 let is_all = self.stack.is_empty() && self.marks.is_empty() && self.rest.is_empty();
                 return if is_all { Ok(Some(made.object)) } else { Err(Stop::NotPlain) };
             }
-            0x80 if self.byte()? == 4 => {}
-            // A frame, which says how long it is.
-            0x95 => drop(self.take(8)?),
-            b'(' => self.marks.push(self.stack.len()),
-            0x94 => {
+            op::PROTO if self.byte()? == 4 => {}
+            op::FRAME => drop(self.take(8)?),
+            op::MARK => self.marks.push(self.stack.len()),
+            op::MEMOIZE => {
                 let top = self.stack.last().ok_or(Stop::NotPlain)?;
                 self.memo.push(top.is_constant.then(|| top.object.clone()));
             }
-            b'h' => self.recall(1)?,
-            b'j' => self.recall(4)?,
+            op::BINGET => self.recall(1)?,
+            op::LONG_BINGET => self.recall(4)?,
 
-            b'N' => self.push(PyNone::get(py).to_owned().into_any())?,
-            0x88 => self.push(PyBool::new(py, true).to_owned().into_any())?,
-            0x89 => self.push(PyBool::new(py, false).to_owned().into_any())?,
-            b'K' => self.integer(1, false)?,
-            b'M' => self.integer(2, false)?,
-            b'J' => self.integer(4, true)?,
-            0x8a => {
+            op::NONE => self.push(PyNone::get(py).to_owned().into_any())?,
+            op::NEWTRUE => self.push(PyBool::new(py, true).to_owned().into_any())?,
+            op::NEWFALSE => self.push(PyBool::new(py, false).to_owned().into_any())?,
+            op::BININT1 => self.integer(1, false)?,
+            op::BININT2 => self.integer(2, false)?,
+            op::BININT => self.integer(4, true)?,
+            op::LONG1 => {
                 let len = self.length(1)?;
                 self.integer(len, true)?;
             }
-            0x8b => {
+            op::LONG4 => {
                 let len = self.length(4)?;
                 self.integer(len, true)?;
             }
-            b'G' => {
+            op::BINFLOAT => {
                 let bytes = self.take(8)?.try_into().map_err(|_| Stop::NotPlain)?;
                 self.push(PyFloat::new(py, f64::from_be_bytes(bytes)).into_any())?;
             }
-            0x8c => self.text(1)?,
-            b'X' => self.text(4)?,
-            0x8d => self.text(8)?,
-            b'C' => self.bytes(1)?,
-            b'B' => self.bytes(4)?,
-            0x8e => self.bytes(8)?,
+            op::SHORT_BINUNICODE => self.text(1)?,
+            op::BINUNICODE => self.text(4)?,
+            op::BINUNICODE8 => self.text(8)?,
+            op::SHORT_BINBYTES => self.bytes(1)?,
+            op::BINBYTES => self.bytes(4)?,
+            op::BINBYTES8 => self.bytes(8)?,
 
-            b')' => self.container(PyTuple::empty(py).into_any(), &[])?,
-            tag @ 0x85..=0x87 => {
-                let start = self.stack.len().checked_sub(usize::from(tag - 0x84)).ok_or(Stop::NotPlain)?;
-                self.tuple(start)?;
-            }
-            b't' => {
-                let start = self.marked()?;
-                self.tuple(start)?;
-            }
-            0x91 => {
+            op::EMPTY_TUPLE => self.container(PyTuple::empty(py).into_any(), &[])?,
+            op::TUPLE1 => self.tuple(Some(1))?,
+            op::TUPLE2 => self.tuple(Some(2))?,
+            op::TUPLE3 => self.tuple(Some(3))?,
+            op::TUPLE => self.tuple(None)?,
+            op::FROZENSET => {
                 let items = self.pop_from(None)?;
                 let mut hashes = HashMap::new();
                 self.count(&mut hashes, items.iter())?;
                 let set = PyFrozenSet::new(py, items.iter().map(|item| &item.object))?;
                 self.container(set.into_any(), &items)?;
             }
-            b']' => self.container(PyList::empty(py).into_any(), &[])?,
-            b'}' => self.container(PyDict::new(py).into_any(), &[])?,
-            0x8f => self.container(PySet::empty(py)?.into_any(), &[])?,
-            b'a' => self.append(Some(1))?,
-            b'e' => self.append(None)?,
-            b's' => self.set_items(Some(2))?,
-            b'u' => self.set_items(None)?,
-            0x90 => self.add()?,
+            op::EMPTY_LIST => self.container(PyList::empty(py).into_any(), &[])?,
+            op::EMPTY_DICT => self.container(PyDict::new(py).into_any(), &[])?,
+            op::EMPTY_SET => self.container(PySet::empty(py)?.into_any(), &[])?,
+            op::APPEND => self.append(Some(1))?,
+            op::APPENDS => self.append(None)?,
+            op::SETITEM => self.set_items(Some(2))?,
+            op::SETITEMS => self.set_items(None)?,
+            op::ADDITEMS => self.add()?,
             _ => return Err(Stop::NotPlain),
         }
         Ok(None)
@@ -147,9 +182,8 @@ impl<'py> Machine<'_, 'py> {
 
     // ---- containers
 
-    fn tuple(&mut self, start: usize) -> Stepped {
-        self.check_mark(start)?;
-        let items = self.stack.split_off(start);
+    fn tuple(&mut self, count: Option<usize>) -> Stepped {
+        let items = self.pop_from(count)?;
         let tuple = PyTuple::new(self.py, items.iter().map(|item| &item.object))?;
         self.container(tuple.into_any(), &items)
     }
@@ -264,19 +298,13 @@ impl<'py> Machine<'_, 'py> {
     fn pop_from(&mut self, count: Option<usize>) -> Stepped<Vec<Made<'py>>> {
         let start = match count {
             Some(count) => self.stack.len().checked_sub(count).ok_or(Stop::NotPlain)?,
-            None => self.marked()?,
+            None => self.marks.pop().ok_or(Stop::NotPlain)?,
         };
-        self.check_mark(start)?;
+        // Nothing from before a mark is taken while it is set, so that there is always as much as a mark says.
+        if self.marks.last().is_some_and(|mark| start < *mark) {
+            return Err(Stop::NotPlain);
+        }
         Ok(self.stack.split_off(start))
-    }
-
-    fn marked(&mut self) -> Stepped<usize> {
-        self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or(Stop::NotPlain)
-    }
-
-    /// Nothing from before a mark is taken while it is set.
-    fn check_mark(&self, start: usize) -> Stepped {
-        if self.marks.last().is_some_and(|mark| start < *mark) { Err(Stop::NotPlain) } else { Ok(()) }
     }
 
     fn recall(&mut self, width: usize) -> Stepped {
