@@ -7,8 +7,6 @@ import decimal
 import enum
 import fractions
 import pathlib
-import pickle
-import random
 import subprocess
 import sys
 import types
@@ -19,7 +17,6 @@ import pytest
 
 import netref
 from hostile import EXCEPTION, REPLY, Hostile, Refused, brine_tuple, by_value, hostile_server, message, of_peer
-from netref import _netref
 from netref.core import brine, consts, values
 from peer_services import everyday_service
 
@@ -361,101 +358,6 @@ def test_a_stock_peer_that_makes_pickles_takes_one_round_trip(peer_processes, co
     assert made[3] is not made[4]
     with pytest.raises(TypeError, match="cannot copy a"):
         netref.copy(conn.root.eval("[open]"))
-
-
-PLAIN = [
-    None,
-    [True, False, 0, 255, 256, 65536, -1, -129, 2**31, -(2**31), 2**63, -(2**63), 2**64, 10**100, -(10**700)],
-    [0.5, float("inf"), "", "text", "\u20ac\U0001f600" * 100, "x" * 70_000, b"", b"bytes", bytes(70_000)],
-    [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), tuple(range(2000)), frozenset(), frozenset(range(2000))],
-    [[], {}, set(), list(range(2500)), dict.fromkeys(range(2500)), set(range(2500)), {(1, "a"): {2: [3]}}, {b"k": 0.0}],
-    ["again", "again", ("pair", 1), ("pair", 1)] * 3 + [("again", ("again",))] * 3,
-]
-
-
-@pytest.mark.parametrize("value", PLAIN)
-def test_plain_data_out_of_a_pickle(value):
-    made = plain_from_pickle(pickle.dumps(value, 4), 1 << 24)
-    assert (made, repr(made)) == (value, repr(value))
-
-
-NO_PLAIN = [open, print, object(), 1j, bytearray(b"x"), collections.OrderedDict(), Fixed(1), Colour.GREEN, Pair(1, 2), [[1]] * 2]
-
-
-@pytest.mark.parametrize("value", NO_PLAIN)
-def test_what_is_no_plain_data_is_not_made_out_of_a_pickle(value):
-    assert plain_from_pickle(pickle.dumps([value], 4)) is None
-    assert plain_from_pickle(pickle.dumps({"key": [value]}, 4)) is None
-
-
-def test_nothing_is_called_for_a_pickle():
-    (cycle := []).append(cycle)
-    older = [pickle.dumps([1], protocol) for protocol in (0, 1, 2, 3, 5)]
-    hostile = [
-        b"cos\nsystem\n(S'true'\ntR.",
-        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
-        b"\x80\x04]K\x01",
-        b"\x80\x04.",
-        b"\x80\x04(.",
-        b"\x80\x04]]a.K",
-        b"\x80\x04K\x01K\x02.",
-        b"\x80\x04](}K\x01u.",
-        b"\x80\x04]K\x01(a.",
-        b"\x80\x04}]K\x01s.",
-        b"\x80\x04h\x00.",
-        b"\x80\x04j\xff\xff\xff\xff.",
-        b"\x80\x04K\x01r\xff\xff\xff\x7f.",
-        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
-        b"\x80\x04\x8c\x03\xed\xa0\x80.",
-        b"\x80\x04\x8b\xff\xff\xff\xff.",
-        b"",
-    ]
-    for data in [pickle.dumps(cycle, 4), *older, *hostile]:
-        made = plain_from_pickle(data)
-        assert made is None or made == [1], data
-
-
-def test_what_a_pickle_makes_has_limits():
-    nested = [1]
-    for _ in range(100):
-        nested = [nested]
-    assert plain_from_pickle(pickle.dumps(nested, 4), depth=101) == nested
-    with pytest.raises(RecursionError, match="more than 100 levels"):
-        plain_from_pickle(pickle.dumps(nested, 4), depth=100)
-    with pytest.raises(ValueError, match="limit max_decoded"):
-        plain_from_pickle(b"\x80\x04" + b"]" * 100_000)
-    with pytest.raises(ValueError, match="limit max_decoded"):
-        plain_from_pickle(b"\x80\x04\x8c\x05again\x94" + b"h\x00" * 100_000)
-    alike = [i * (2**61 - 1) for i in range(65)]
-    for value in (dict.fromkeys(alike), set(alike), frozenset(alike)):
-        with pytest.raises(ValueError, match="limit max_set_collisions"):
-            plain_from_pickle(pickle.dumps(value, 4))
-    one_by_one = b"".join(pickle.dumps(key, 4)[2:-1].removeprefix(b"\x95\x0b" + bytes(7)) + b"Ns" for key in alike)
-    with pytest.raises(ValueError, match="limit max_set_collisions"):
-        plain_from_pickle(b"\x80\x04}" + one_by_one + b".")
-
-
-def test_a_broken_pickle_is_none_or_another():
-    whole = pickle.dumps(PLAIN, 4)
-    numbers = random.Random(4)
-    for _ in range(2000):
-        start = numbers.randrange(len(whole) - 400)
-        broken = bytearray(whole[:2] + whole[start : start + numbers.randrange(400)] + b".")
-        for _ in range(numbers.randrange(4)):
-            broken[numbers.randrange(2, len(broken))] = numbers.randrange(256)
-        try:
-            made = plain_from_pickle(bytes(broken))
-        except (ValueError, RecursionError) as error:
-            assert "limit" in str(error)
-        else:
-            assert made is None or type(made) in PLAIN_TYPES
-
-
-PLAIN_TYPES = {bool, int, float, str, bytes, tuple, frozenset, list, dict, set}
-
-
-def plain_from_pickle(data, most=1 << 20, depth=128):
-    return _netref.plain_from_pickle(data, most, depth, 64)
 
 
 def test_a_stock_peer_gets_references(peer_processes, connect):

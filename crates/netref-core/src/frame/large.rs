@@ -180,7 +180,6 @@ impl Spare {
         if spare.len() < buffer.len() && buffer.len() <= KEPT_MAX {
             std::mem::swap(&mut *spare, &mut buffer);
         }
-        drop(spare);
     }
 
     /// Gives the memory back.
